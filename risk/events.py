@@ -1,0 +1,163 @@
+"""What goes on record: events, their canonical bytes, and the chain of hashes over them.
+
+An event's body is canonical JSON (sorted keys, no spaces, ASCII, no NaN). Its hash is
+SHA-256 over the previous event's hash and the body, so that altering, dropping or reordering
+any record breaks every hash after it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+__all__ = ["GENESIS", "Draft", "Event", "EventKind", "stamp", "timestamp"]
+
+GENESIS = "0" * 64
+"""The hash before the first event."""
+
+_FORMAT = 1
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    DECISION = "decision"
+    BATCH = "batch"
+    TRADE_RESULT = "trade_result"
+    BREAKER_TRIPPED = "breaker_tripped"
+    RESET = "reset"
+    CONFIGURATION = "configuration"
+    MODEL_PROMOTED = "model_promoted"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event before it has a place in the ledger.
+
+    Attributes:
+        kind: what happened.
+        event_id: unique name of the event.
+        at: when, aware, UTC.
+        day: the session date that it falls on, in the desk's time zone.
+        actor: who caused it, by the name of the key.
+        payload: the rest, JSON values only.
+        key: idempotency key; the ledger holds at most one event with it.
+    """
+
+    kind: EventKind
+    event_id: str
+    at: datetime
+    day: date
+    actor: str
+    payload: Mapping[str, Any]
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event on record.
+
+    Attributes:
+        sequence: its place, from 1, without gaps.
+        kind: what happened.
+        previous_hash: the hash of the event before it, or `GENESIS`.
+        hash: SHA-256 over `previous_hash` and `body`, 64 hexadecimal digits.
+        body: the canonical bytes that were hashed; everything else is read from them.
+    """
+
+    sequence: int
+    kind: EventKind
+    previous_hash: str
+    hash: str
+    body: bytes
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The body, decoded."""
+        decoded: dict[str, Any] = json.loads(self.body)
+        return decoded
+
+    @property
+    def event_id(self) -> str:
+        """Unique name of the event."""
+        return str(self.content["id"])
+
+    @property
+    def at(self) -> datetime:
+        """When it happened, aware, UTC."""
+        return datetime.fromisoformat(self.content["at"])
+
+    @property
+    def day(self) -> date:
+        """The session date that it fell on."""
+        return date.fromisoformat(self.content["day"])
+
+    @property
+    def actor(self) -> str:
+        """Who caused it."""
+        return str(self.content["actor"])
+
+    @property
+    def key(self) -> str | None:
+        """Idempotency key, if it has one."""
+        key = self.content["key"]
+        return None if key is None else str(key)
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """What the kind of event says."""
+        payload: dict[str, Any] = self.content["payload"]
+        return payload
+
+    def is_intact(self) -> bool:
+        """Whether this is what was written: body, place and kind, after this predecessor."""
+        return (
+            self.hash == _hash(self.previous_hash, self.body)
+            and self.content["sequence"] == self.sequence
+            and self.content["kind"] == self.kind
+        )
+
+
+def timestamp(at: datetime) -> str:
+    """An aware time as ISO 8601 in UTC with microseconds.
+
+    >>> timestamp(datetime(2026, 3, 2, 13, 5, tzinfo=UTC))
+    '2026-03-02T13:05:00.000000+00:00'
+    """
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def stamp(draft: Draft, *, sequence: int, previous_hash: str) -> Event:
+    """Give a draft its place and its hash.
+
+    Raises:
+        ValueError: the payload holds NaN, an infinity or something that JSON has no word for.
+    """
+    body = _canonical(
+        {
+            "format": _FORMAT,
+            "sequence": sequence,
+            "kind": draft.kind.value,
+            "id": draft.event_id,
+            "at": timestamp(draft.at),
+            "day": draft.day.isoformat(),
+            "actor": draft.actor,
+            "key": draft.key,
+            "payload": draft.payload,
+        }
+    )
+    return Event(sequence, draft.kind, previous_hash, _hash(previous_hash, body), body)
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _hash(previous_hash: str, body: bytes) -> str:
+    digest = hashlib.sha256(previous_hash.encode())
+    digest.update(body)
+    return digest.hexdigest()

@@ -1,0 +1,120 @@
+"""What every ledger promises.
+
+One append is atomic: all of its events are stored in order, with the state folded from them,
+or none is. An event is stored before `append` returns. Several threads and processes may
+append at once; each sees the others' events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from errors import StateMoved
+from risk.events import GENESIS, Draft, Event, EventKind, stamp
+from risk.state import RiskState, fold
+
+__all__ = ["EMPTY", "Head", "Ledger", "advance"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the ledger stands.
+
+    Attributes:
+        sequence: of the newest event; 0 when there is none.
+        hash: of the newest event; `GENESIS` when there is none.
+        state: the fold of all events.
+    """
+
+    sequence: int
+    hash: str
+    state: RiskState
+
+
+EMPTY = Head(0, GENESIS, RiskState())
+"""A ledger without events."""
+
+
+class Ledger(Protocol):
+    """An append-only log of events and the state they add up to.
+
+    Every method raises `LedgerUnavailable` when the store cannot be reached now and
+    `LedgerCorrupt` when what it holds is not what was written.
+    """
+
+    @property
+    def name(self) -> str:
+        """Which kind of store this is, e.g. `sqlite`."""
+        ...
+
+    def head(self) -> Head:
+        """The newest sequence, its hash, and the state."""
+        ...
+
+    def append(
+        self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
+    ) -> tuple[Event, ...]:
+        """Store events, in order, all or none.
+
+        Args:
+            drafts: at least one.
+            expected: the state's `sequence` that the events were judged on; None for events
+                that hold whatever the state has become since.
+            durable: survive the loss of power, not only of the process.
+
+        Returns:
+            The events as stored.
+
+        Raises:
+            StateMoved: the state is no longer the expected one; nothing was stored.
+            KeyTaken: an event with the same key or id is on record; nothing was stored.
+        """
+        ...
+
+    def by_id(self, event_id: str) -> Event | None:
+        """The event with this id."""
+        ...
+
+    def by_key(self, key: str) -> Event | None:
+        """The event that binds this idempotency key."""
+        ...
+
+    def recent(
+        self, kinds: Sequence[EventKind], *, limit: int, before: int | None = None
+    ) -> list[Event]:
+        """Events of these kinds, newest first, at most `limit`, older than sequence `before`."""
+        ...
+
+    def close(self) -> None:
+        """Release what the ledger holds open. Closing twice is harmless."""
+        ...
+
+
+def advance(
+    head: Head, drafts: Sequence[Draft], expected: int | None
+) -> tuple[tuple[Event, ...], Head]:
+    """Give drafts their places after `head` and fold them: the step that every ledger takes.
+
+    Raises:
+        StateMoved: `expected` is not the state's sequence.
+        ValueError: there is nothing to append, or an event that changes the state came
+            without the sequence that it was judged on.
+    """
+    if not drafts:
+        raise ValueError("an append needs at least one event")
+    if expected is not None and head.state.sequence != expected:
+        raise StateMoved(
+            f"the risk state is at sequence {head.state.sequence}, not {expected} any more"
+        )
+    events = []
+    state, sequence, previous = head.state, head.sequence, head.hash
+    for draft in drafts:
+        event = stamp(draft, sequence=sequence + 1, previous_hash=previous)
+        folded = fold(state, event)
+        if folded is not state and expected is None:
+            raise ValueError(f"a {draft.kind} event changes the state: say which one it expects")
+        events.append(event)
+        state, sequence, previous = folded, event.sequence, event.hash
+    return tuple(events), Head(sequence, previous, state)

@@ -1,0 +1,71 @@
+"""Resets: a person clears counters. They re-base; they erase no event."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from config.settings import RiskLimits
+from errors import Conflict, InvalidRequest, LedgerUnavailable, StateMoved
+from risk.calendar import SessionCalendar
+from risk.events import Draft, Event, EventKind
+from risk.ledger.protocol import Ledger
+from risk.state import ResetScope, roll
+
+__all__ = ["record_reset"]
+
+_ATTEMPTS = 50
+
+
+def record_reset(
+    scope: ResetScope,
+    reason: str,
+    *,
+    ledger: Ledger,
+    limits: RiskLimits,
+    calendar: SessionCalendar,
+    now: datetime,
+    new_id: Callable[[datetime], str],
+    actor: str,
+) -> Event:
+    """Clear what the scope clears.
+
+    ============================================== =========== =========
+    cleared                                        daily       all
+    ============================================== =========== =========
+    daily P&L, trades today, daily-loss cause      yes         yes
+    loss streak, cooldown, consecutive-loss cause  yes         yes
+    high-water mark, drawdown cause                no          re-based, cleared
+    ============================================== =========== =========
+
+    Raises:
+        InvalidRequest: scope `all` came without a reason.
+        Conflict: the day's resets are used up.
+        LedgerError: nothing was stored.
+    """
+    if scope is ResetScope.ALL and not reason.strip():
+        raise InvalidRequest(
+            "scope 'all' clears a latched drawdown: it needs a `reason` for the record"
+        )
+    day = calendar.day(now)
+    for _ in range(_ATTEMPTS):
+        state = ledger.head().state
+        used = roll(state, day).today.resets
+        if used >= limits.max_daily_resets:
+            raise Conflict(
+                f"{used} of {limits.max_daily_resets} resets are used today "
+                "(risk_limits.max_daily_resets); the next is possible tomorrow",
+                code="reset_limit",
+                detail={"used": used, "limit": limits.max_daily_resets},
+            )
+        draft = Draft(
+            kind=EventKind.RESET,
+            event_id=new_id(now),
+            at=now,
+            day=day,
+            actor=actor,
+            payload={"scope": scope.value, "reason": reason},
+        )
+        try:
+            return ledger.append([draft], expected=state.sequence, durable=True)[0]
+        except StateMoved:
+            continue
+    raise LedgerUnavailable(f"the state moved {_ATTEMPTS} times; send the reset again")
