@@ -21,6 +21,7 @@ from risk.state import RiskState, fold
 __all__ = ["Recorded", "TradeResult", "record_trade_result"]
 
 _UNUSUAL = 0.2
+_REPORTED = ("pnl", "pnl_percent", "unrealized_pnl_percent", "closed_at")
 _ATTEMPTS = 50
 
 
@@ -78,6 +79,7 @@ class TradeResult:
             "trade_id": self.trade_id,
             "pnl": self.pnl,
             "pnl_percent": self.pnl_percent,
+            "unrealized_pnl_percent": self.unrealized_pnl_percent,
             "pnl_usd_micro": to_micro(self.pnl),
             "pnl_nano": to_nano(self.pnl_percent),
             "unrealized_nano": to_nano(self.unrealized_pnl_percent),
@@ -151,7 +153,7 @@ def record_trade_result(
 
 def _refuse_other_content(result: TradeResult, known: Event, payload: Mapping[str, Any]) -> None:
     stored = known.payload
-    other = sorted(name for name in payload if payload[name] != stored.get(name))
+    other = [name for name in _REPORTED if payload[name] != stored.get(name)]
     if other:
         raise Conflict(
             f"trade {result.trade_id!r} is on record with another {', '.join(other)}; "

@@ -1,0 +1,72 @@
+# `make serve` and `make test` need Python 3.11 or 3.12 and make, nothing else.
+PYTHON ?= $(shell command -v python3.11 >/dev/null 2>&1 && python3.11 -c '' 2>/dev/null && echo python3.11 \
+	|| (command -v python3.12 >/dev/null 2>&1 && python3.12 -c '' 2>/dev/null && echo python3.12) || echo python3)
+VENV ?= .venv
+EXPORT_VENV ?= .venv-export
+HOST ?= 127.0.0.1
+PORT ?= 8090
+BIN := $(VENV)/bin
+INSTALL := install --quiet --disable-pip-version-check --no-deps
+
+# Nobody is told that this was run.
+export BENTOML_DO_NOT_TRACK := true
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check lint types bundle image export-env train-demo lock clean
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/runtime: requirements/runtime.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 12) else "Python 3.11 or 3.12 is needed, this is %d.%d: make PYTHON=..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip $(INSTALL) --require-hashes -r requirements/runtime.txt
+	$(BIN)/python -m pip $(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/test: $(VENV)/runtime requirements/test.txt
+	$(BIN)/python -m pip $(INSTALL) --require-hashes -r requirements/test.txt
+	@touch $@
+
+serve: $(VENV)/runtime ## Serve on http://127.0.0.1:8090 in development, on an embedded store
+	MLOPS_ENVIRONMENT=$${MLOPS_ENVIRONMENT:-development} $(BIN)/bentoml serve . --host $(HOST) --port $(PORT)
+
+test: $(VENV)/test ## Run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/test
+	$(BIN)/mypy
+
+check: lint types test ## Lint, types, tests
+
+bundle: $(VENV)/runtime ## Build a Bento with the live versions of the models pinned in it
+	$(BIN)/usdcop bundle
+
+image: bundle ## Build a container image of the newest Bento (needs Docker)
+	$(BIN)/bentoml containerize usdcop:latest
+
+export-env: $(EXPORT_VENV)/export ## torch and stable-baselines3, for `usdcop export` and training
+
+$(EXPORT_VENV)/export: requirements/test.txt requirements/export.txt pyproject.toml
+	$(PYTHON) -m venv $(EXPORT_VENV)
+	$(EXPORT_VENV)/bin/python -m pip $(INSTALL) --require-hashes -r requirements/test.txt
+	$(EXPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/export.txt
+	$(EXPORT_VENV)/bin/python -m pip $(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+train-demo: $(EXPORT_VENV)/export ## Simulate, train and export the three demonstration models again
+	$(EXPORT_VENV)/bin/python examples/train.py
+
+lock: ## Lock requirements again (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links -q requirements/runtime.in -o requirements/runtime.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links -q requirements/test.in -o requirements/test.txt
+
+clean: ## Remove what was made; not the ledger in var/
+	rm -rf $(VENV) $(EXPORT_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

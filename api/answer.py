@@ -1,0 +1,160 @@
+"""What goes out: every answer with its request id, every error in the one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from api.failures import Failure, is_ours
+from api.translation import translated
+
+__all__ = ["Answer"]
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+REPORTS = frozenset({"/health"})
+"""Paths whose 503 is a report of the service's state and no error."""
+
+LARGEST_ERROR = 1024 * 1024
+"""Bytes of a framework's error that are kept; the rest would not be shown anyway."""
+
+OF_THE_BODY = frozenset(
+    {b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"}
+)
+
+
+class Answer:
+    """Sends one response: passes a good one through, rewrites an error that is not in our shape.
+
+    Args:
+        send: of the connection.
+        request_id: goes out as `X-Request-Id`.
+        method: of the request.
+        path: of the request.
+        fields: names that the request's body may have.
+        allowed_origin: the browser's origin, when it is one that may read the answer.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_fields",
+        "_headers",
+        "_held",
+        "_kept",
+        "_method",
+        "_send",
+        "allowed_origin",
+        "complete",
+        "path",
+        "request_id",
+        "started",
+    )
+
+    def __init__(
+        self,
+        send: Send,
+        *,
+        request_id: str,
+        method: str,
+        path: str,
+        fields: Sequence[str] = (),
+        allowed_origin: bytes | None = None,
+    ) -> None:
+        self._send = send
+        self._method = method
+        self._fields = fields
+        self.started = False
+        self._held: Message | None = None
+        self._chunks: list[bytes] = []
+        self._kept = 0
+        self._headers: tuple[Header, ...] = ((b"x-request-id", request_id.encode()),)
+        if allowed_origin is not None:
+            self._headers += (
+                (b"access-control-allow-origin", allowed_origin),
+                (b"access-control-expose-headers", b"X-Request-Id"),
+                (b"vary", b"Origin"),
+            )
+        self.request_id = request_id
+        self.path = path
+        self.allowed_origin = allowed_origin
+        self.complete = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether a part of the answer is out and the rest is not."""
+        return self.started and not self.complete
+
+    async def send(self, message: Message) -> None:
+        """Take one message of the guarded app."""
+        if message["type"] == "http.response.start":
+            if message["status"] >= 400 and not self._is_report(message["status"]):
+                self._held = message
+                return
+            message["headers"] = [*message.get("headers", ()), *self._headers]
+            self.started = True
+        elif message["type"] == "http.response.body":
+            if self._held is not None:
+                self._keep(message.get("body", b""))
+                if not message.get("more_body", False):
+                    await self.finish()
+                return
+            self.complete = not message.get("more_body", False)
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Send an error that is held back, in our shape; nothing if none is."""
+        if self._held is None:
+            return
+        held, self._held = self._held, None
+        status, body = held["status"], b"".join(self._chunks)
+        others = tuple(header for header in held.get("headers", ()) if header[0] not in OF_THE_BODY)
+        if not is_ours(body):
+            failure = translated(
+                status, body, method=self._method, path=self.path, fields=self._fields
+            )
+            status, body = failure.status, failure.body
+        await self._respond(status, body, others)
+
+    async def fail(self, failure: Failure) -> None:
+        """Answer with an error of our own, instead of whatever was held back."""
+        self._held = None
+        await self._respond(failure.status, failure.body, failure.headers)
+
+    async def preflight(self) -> None:
+        """Tell a browser that a page of an allowed origin may send keys and JSON."""
+        allowed = (
+            (b"access-control-allow-methods", b"GET, POST"),
+            (b"access-control-allow-headers", b"Authorization, Content-Type"),
+            (b"access-control-max-age", b"600"),
+        )
+        await self._send(
+            {"type": "http.response.start", "status": 204, "headers": [*allowed, *self._headers]}
+        )
+        await self._send({"type": "http.response.body", "body": b""})
+        self.started = self.complete = True
+
+    def _is_report(self, status: int) -> bool:
+        return status == 503 and self.path in REPORTS
+
+    def _keep(self, chunk: bytes) -> None:
+        room = LARGEST_ERROR - self._kept
+        self._chunks.append(chunk[:room])
+        self._kept += len(self._chunks[-1])
+
+    async def _respond(self, status: int, body: bytes, headers: tuple[Header, ...]) -> None:
+        described = (
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+        )
+        start = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, *described, *self._headers],
+        }
+        self.started = True
+        await self._send(start)
+        content = b"" if self._method == "HEAD" else body
+        await self._send({"type": "http.response.body", "body": content})
+        self.complete = True

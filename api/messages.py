@@ -1,0 +1,263 @@
+"""What callers send and get, field by field: the models behind the OpenAPI document.
+
+Requests refuse what they do not know. Fractions are fractions: 0.08 is 8%. Times are
+ISO 8601 with a zone.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    WithJsonSchema,
+)
+
+from risk.state import ResetScope
+
+__all__ = [
+    "BatchAnswer",
+    "BatchInferenceRequest",
+    "InferenceAnswer",
+    "InferenceRequest",
+    "ResetAnswer",
+    "ResetRequest",
+    "TradeResultAnswer",
+    "TradeResultRequest",
+]
+
+_FIRST_YEAR, _LAST_YEAR = 1971, 2199
+
+
+def _only_text(value: object) -> object:
+    # pydantic would read a number as seconds since 1970.
+    if value is not None and not isinstance(value, str):
+        raise ValueError("a time is ISO 8601 text with a zone, e.g. 2026-03-02T13:05:00Z")
+    return value
+
+
+def _near_the_present(value: datetime) -> datetime:
+    # Years at the ends of the calendar overflow when they change zone.
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise ValueError(f"the year must be {_FIRST_YEAR} to {_LAST_YEAR}, not {value.year}")
+    return value
+
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Time = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_near_the_present)]
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
+Rows = Annotated[
+    list[Any],
+    Field(min_length=1),
+    # Rows are checked one by one, so that a bad one sinks no other.
+    WithJsonSchema(
+        {"type": "array", "items": {"type": "array", "items": {"type": "number"}}, "minItems": 1}
+    ),
+]
+
+
+class Request(BaseModel):
+    """Base of every body: nothing unknown."""
+
+    model_config = ConfigDict(
+        extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
+    )
+
+
+class Answer(BaseModel):
+    """Base of every answer."""
+
+    model_config = ConfigDict(protected_namespaces=(), use_attribute_docstrings=True)
+
+
+class InferenceRequest(Request):
+    """One observation, from exactly one of `observation`, `features` or `timestamp` alone."""
+
+    observation: list[Number] | None = None
+    """The vector: `observation_dim` finite numbers, in the order of the feature schema."""
+    features: dict[str, Number] | None = None
+    """The vector by name; every feature of the schema, in any order."""
+    timestamp: Time | None = None
+    """When the observation was known. With a vector: caches it. Alone: reads the cache."""
+    model_name: Text | None = None
+    """Decide by this model alone; absent: the ensemble."""
+    use_ensemble: StrictBool | None = None
+    """False without `model_name`: the first enabled model. True with `model_name` is refused."""
+    enforce_risk_checks: StrictBool = True
+    """False: the raw signal, never approved."""
+    capital_usd: Annotated[Number, Field(gt=0, le=1e12)] | None = None
+    """Capital that the recommended size refers to; absent: the configured one."""
+    dry_run: StrictBool = False
+    """Judge and record, but approve nothing."""
+
+
+class BatchInferenceRequest(Request):
+    """Many observations; always a dry run."""
+
+    observations: Rows
+    """Vectors; a bad one is an error in its place and sinks no other."""
+    model_name: Text | None = None
+    """As for one."""
+    use_ensemble: StrictBool | None = None
+    """As for one."""
+    enforce_risk_checks: StrictBool = True
+    """As for one."""
+
+
+class TradeResultRequest(Request):
+    """A trade was closed."""
+
+    trade_id: Text
+    """The caller's name for it; the same report may be sent again."""
+    pnl: Annotated[Number, Field(ge=-1e12, le=1e12)]
+    """Profit or loss in US dollars."""
+    pnl_percent: Annotated[Number, Field(ge=-10, le=10)]
+    """The same as a fraction of capital: 0.005 is 0.5%."""
+    is_win: StrictBool | None = None
+    """If given, must agree with the sign of `pnl`."""
+    closed_at: Time | None = None
+    """When it was closed."""
+    unrealized_pnl_percent: Annotated[Number, Field(ge=-10, le=10)] = 0.0
+    """P&L of what is still open, as a fraction of capital; replaces the open mark."""
+    confirm: StrictBool = False
+    """A fraction beyond 0.2 is meant as it stands."""
+
+
+class ResetRequest(Request):
+    """Clear counters; an empty body clears the day."""
+
+    scope: ResetScope = ResetScope.DAILY
+    """`daily`, or `all`, which also re-bases a latched drawdown."""
+    reason: Annotated[str, Field(strict=True, max_length=500)] = ""
+    """For the record; `all` needs one."""
+
+
+class ActionProbabilities(Answer):
+    """Probability of each action; all zero when the models gave none."""
+
+    SELL: float
+    HOLD: float
+    BUY: float
+
+
+class RiskMetrics(Answer):
+    """Counters that the decision was judged on."""
+
+    daily_pnl: float
+    trades_today: int
+    consecutive_losses: int
+    drawdown: float
+
+
+class PositionRecommendationAnswer(Answer):
+    """What to trade."""
+
+    position_size_percent: float
+    """Fraction of capital: 0.08 is 8%."""
+    position_size_usd: float
+    risk_level: Literal["low", "medium", "high"]
+    factors: dict[str, float]
+    """What the largest size was multiplied by."""
+
+
+class CheckAnswer(Answer):
+    """What one rule of the gate found."""
+
+    check: str
+    passed: bool
+    value: float | str | None
+    limit: float | str | None
+    message: str
+
+
+class ModelAnswer(Answer):
+    """What one model said; a weight of 0 is a shadow."""
+
+    name: str
+    version: str
+    weight: float
+    action_probs: ActionProbabilities | None
+    fault: str | None
+
+
+class InferenceAnswer(Answer):
+    """A decision."""
+
+    decision_id: str
+    """Names the decision on record."""
+    signal: Literal["SELL", "HOLD", "BUY"]
+    """What to do; HOLD when refused."""
+    raw_signal: Literal["SELL", "HOLD", "BUY"]
+    """What the models said."""
+    confidence: float
+    """Of the raw signal."""
+    approved: bool
+    """True only for a BUY or SELL that passed every check and is on record."""
+    risk_status: str
+    """APPROVED, or the first check that failed."""
+    reasons: list[str]
+    """Why not, in words."""
+    checks: list[CheckAnswer]
+    """Every check in order."""
+    action_probs: ActionProbabilities
+    model_name: str
+    models: list[ModelAnswer]
+    timestamp: str
+    risk_metrics: RiskMetrics | None
+    """None when the state could not be read."""
+    position_recommendation: PositionRecommendationAnswer | None
+    """None unless approved."""
+    reduces: bool
+    """The signal closes or shrinks the known position."""
+    replayed: bool
+    """The stored answer to an earlier request with the same order."""
+    valid_until: str | None
+    """When an approval ends."""
+    state_sequence: int | None
+    """The risk state it was judged on; None when the decision is not on record."""
+    latency_ms: float
+    would_approve: bool | None = None
+    """Only for a dry run."""
+
+
+class BatchAnswer(Answer):
+    """Decisions in the order of the rows; a bad row is `{"error": …}` in its place."""
+
+    results: list[dict[str, Any]]
+    total: int
+    errors: int
+    decision_id: str
+    model_name: str
+    timestamp: str
+    state_sequence: int | None
+    fault: str | None
+    latency_ms: float
+
+
+class TradeResultAnswer(Answer):
+    """A trade result on record."""
+
+    trade_id: str
+    duplicate: bool
+    """The same report was on record already; nothing changed."""
+    tripped: list[str]
+    """Causes that this result opened the breaker with."""
+    breaker: str
+    risk_metrics: RiskMetrics
+    state_sequence: int
+    event_id: str
+
+
+class ResetAnswer(Answer):
+    """A reset on record."""
+
+    scope: str
+    risk_metrics: RiskMetrics
+    breaker: str
+    state_sequence: int
+    event_id: str

@@ -1,0 +1,124 @@
+"""The vector of a request: from numbers, from names, or from the cache."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.messages import InferenceRequest
+from bootstrap import Application
+from errors import InvalidRequest, NotFound
+
+__all__ = ["batch_vectors", "request_vector"]
+
+# Held against exact types: bool is a kind of int to Python, but no number here.
+_NUMBERS = frozenset({float, int})
+_SOURCES = "`observation`, `features`, or `timestamp` alone"
+
+
+def request_vector(
+    message: InferenceRequest, application: Application, now: datetime
+) -> NDArray[np.float32]:
+    """The observation of a request, (observation_dim,), finite.
+
+    A vector that comes with a timestamp is cached under it.
+
+    Raises:
+        InvalidRequest: not exactly one source, a wrong length, a number that float32 cannot
+            hold, or a name that the schema does not know.
+        NotFound: the cache has no vector for this timestamp.
+    """
+    if message.observation is not None and message.features is not None:
+        raise InvalidRequest(f"`observation` and `features` are both given; send one of {_SOURCES}")
+    if message.observation is not None:
+        vector = _checked(message.observation, application.observation_dim)
+    elif message.features is not None:
+        vector = _by_name(message.features, application)
+    elif message.timestamp is not None:
+        return _cached(message.timestamp, application, now)
+    else:
+        raise InvalidRequest(f"there is nothing to decide on; send one of {_SOURCES}")
+    if message.timestamp is not None:
+        application.cache.put(message.timestamp, vector, now)
+    return vector
+
+
+def batch_vectors(
+    rows: Sequence[Any], dimension: int
+) -> tuple[NDArray[np.float32], dict[int, dict[str, str]]]:
+    """The good rows, (n, dimension), and what is wrong with each bad one, by index."""
+    whole = _whole_matrix(rows, dimension)
+    if whole is not None:
+        return whole, {}
+    good: list[NDArray[np.float32]] = []
+    errors: dict[int, dict[str, str]] = {}
+    for index, row in enumerate(rows):
+        try:
+            good.append(_checked_row(row, dimension))
+        except InvalidRequest as error:
+            errors[index] = {"code": error.code, "message": f"row {index}: {error.message}"}
+    return np.array(good, np.float32).reshape(len(good), dimension), errors
+
+
+def _whole_matrix(rows: Sequence[Any], dimension: int) -> NDArray[np.float32] | None:
+    """All rows at once when each of them is good, which is the rule; else None."""
+    if set(map(type, rows)) != {list} or set(map(len, rows)) != {dimension}:
+        return None
+    if not set(map(type, chain.from_iterable(rows))) <= _NUMBERS:
+        return None
+    try:
+        with np.errstate(over="ignore"):
+            matrix = np.array(rows, dtype=np.float32)
+    except OverflowError:
+        return None
+    return matrix if np.isfinite(matrix).all() else None
+
+
+def _checked_row(row: Any, dimension: int) -> NDArray[np.float32]:
+    if not isinstance(row, list):
+        raise InvalidRequest(f"a row is a list of {dimension} numbers, not {type(row).__name__}")
+    wrong = sorted(kind.__name__ for kind in set(map(type, row)) - _NUMBERS)
+    if wrong:
+        raise InvalidRequest(f"a row holds numbers only, not {', '.join(wrong)}")
+    return _checked(row, dimension)
+
+
+def _checked(values: Sequence[float], dimension: int) -> NDArray[np.float32]:
+    if len(values) != dimension:
+        raise InvalidRequest(
+            f"the observation has {len(values)} values; the models read {dimension}"
+        )
+    try:
+        with np.errstate(over="ignore"):
+            vector = np.array(values, dtype=np.float32)
+    except OverflowError:
+        vector = np.full(dimension, np.inf, np.float32)
+    if not np.isfinite(vector).all():
+        index = int(np.argmin(np.isfinite(vector)))
+        raise InvalidRequest(f"value {index} is no finite 32-bit number: {values[index]!r:.40}")
+    return vector
+
+
+def _by_name(features: dict[str, float], application: Application) -> NDArray[np.float32]:
+    schema = application.schema
+    if schema is None:
+        raise InvalidRequest(
+            f"the models read {application.observation_dim} values and no feature schema names "
+            "them; send `observation`"
+        )
+    return schema.order(features)
+
+
+def _cached(timestamp: datetime, application: Application, now: datetime) -> NDArray[np.float32]:
+    vector = application.cache.get(timestamp, now)
+    if vector is None:
+        ttl = application.settings.cache.ttl_seconds
+        raise NotFound(
+            f"no vector is cached for {timestamp.isoformat()}; send it with `observation` or "
+            f"`features` first (vectors are kept {ttl} s)",
+            code="features_not_found",
+        )
+    return vector

@@ -1,0 +1,1 @@
+"""Subcommands of `usdcop`, one file per noun."""

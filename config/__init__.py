@@ -1,0 +1,1 @@
+"""Settings: their types (`settings`) and where their values come from (`load`)."""

@@ -1,0 +1,69 @@
+"""The hook through which the core tells what happened. It imports no metrics library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["BatchDecided", "DecisionMade", "Observation", "Observer", "Observers", "ResultRecorded"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionMade:
+    """One decision was answered.
+
+    Attributes:
+        signal, risk_status, model_name, confidence, approved: as answered.
+        dry_run: it could not have been approved.
+        seconds: from request to answer, ledger included.
+        stored: whether it is on record.
+        reason: why it was refused, in words; empty when it was not.
+    """
+
+    signal: str
+    risk_status: str
+    model_name: str
+    confidence: float
+    approved: bool
+    dry_run: bool
+    seconds: float
+    stored: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDecided:
+    """A batch of `rows` decisions was answered in `seconds`."""
+
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRecorded:
+    """A trade result was answered: a duplicate changed nothing; `trips` opened the breaker."""
+
+    duplicate: bool
+    trips: tuple[str, ...]
+
+
+Observation = DecisionMade | BatchDecided | ResultRecorded
+
+
+class Observer(Protocol):
+    """Somebody who wants to know."""
+
+    def observe(self, observation: Observation) -> None:
+        """Take note. Must not raise, and must not block."""
+        ...
+
+
+class Observers:
+    """Several observers as one."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def observe(self, observation: Observation) -> None:
+        """Tell each of them."""
+        for observer in self._observers:
+            observer.observe(observation)

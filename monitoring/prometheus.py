@@ -1,0 +1,60 @@
+"""What happened, as Prometheus metrics. The only file that imports prometheus_client.
+
+The metrics stand at module level because BentoML collects them from every worker process
+through files that the library opens when a metric is made.
+"""
+
+from prometheus_client import Counter, Histogram
+
+from monitoring.observer import BatchDecided, DecisionMade, Observation, ResultRecorded
+
+__all__ = ["PrometheusObserver"]
+
+_SECONDS = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+DECISIONS = Counter(
+    "usdcop_decisions_total",
+    "Decisions answered",
+    ["signal", "risk_status", "model_name"],
+)
+DECISION_SECONDS = Histogram(
+    "usdcop_decision_seconds", "From a checked request to its stored answer", buckets=_SECONDS
+)
+CONFIDENCE = Histogram(
+    "usdcop_decision_confidence",
+    "Confidence of the raw signal",
+    buckets=(0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+)
+UNSTORED = Counter("usdcop_decisions_not_stored_total", "Decisions that are not on record")
+BATCH_ROWS = Counter("usdcop_batch_rows_total", "Rows of batches answered")
+BATCH_SECONDS = Histogram(
+    "usdcop_batch_seconds", "From a checked batch to its stored answer", buckets=_SECONDS
+)
+TRADE_RESULTS = Counter("usdcop_trade_results_total", "Trade results answered", ["duplicate"])
+BREAKER_TRIPS = Counter("usdcop_breaker_trips_total", "Causes that opened the breaker", ["cause"])
+
+
+class PrometheusObserver:
+    """An observer that counts for a scrape."""
+
+    def observe(self, observation: Observation) -> None:
+        """Count it."""
+        match observation:
+            case DecisionMade():
+                _count_decision(observation)
+            case BatchDecided(rows=rows, seconds=seconds):
+                BATCH_ROWS.inc(rows)
+                BATCH_SECONDS.observe(seconds)
+            case ResultRecorded(duplicate=duplicate, trips=trips):
+                TRADE_RESULTS.labels(str(duplicate).lower()).inc()
+                for cause in trips:
+                    BREAKER_TRIPS.labels(cause).inc()
+
+
+def _count_decision(decision: DecisionMade) -> None:
+    # Every label is one of a few words: models that are loaded, statuses of the gate.
+    DECISIONS.labels(decision.signal, decision.risk_status, decision.model_name).inc()
+    DECISION_SECONDS.observe(decision.seconds)
+    CONFIDENCE.observe(decision.confidence)
+    if not decision.stored:
+        UNSTORED.inc()

@@ -1,0 +1,149 @@
+"""What callers can ask.
+
+GET routes are in `api/web.py`; who may call what is in `api/access.py`.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import secrets
+import sys
+from functools import cache
+from typing import Any
+
+import bentoml
+from fastapi import Response
+from pydantic import ValidationError
+
+from api.access import Access, check_access
+from api.guard import App, Guard
+from api.handlers import Handlers
+from api.messages import (
+    BatchAnswer,
+    BatchInferenceRequest,
+    InferenceAnswer,
+    InferenceRequest,
+    ResetAnswer,
+    ResetRequest,
+    TradeResultAnswer,
+    TradeResultRequest,
+)
+from api.web import create_web
+from bootstrap import open_application, prepare
+from config.load import LoadedSettings, load_settings
+from errors import ServiceError
+
+__all__ = ["DecisionService"]
+
+web = create_web()
+
+
+@cache
+def loaded_settings() -> LoadedSettings:
+    """The configuration of this process, read once."""
+    return load_settings(os.environ)
+
+
+def guard(app: App) -> Guard:
+    """The guard around every route, made in the worker when its first message arrives."""
+    settings = loaded_settings().settings
+    return Guard(
+        app,
+        access=Access(settings),
+        max_body_bytes=settings.access.max_body_bytes,
+        new_request_id=lambda: secrets.token_hex(8),
+        fields={
+            "/v1/inference": tuple(InferenceRequest.model_fields),
+            "/v1/inference/batch": tuple(BatchInferenceRequest.model_fields),
+            "/v1/risk/trade-result": tuple(TradeResultRequest.model_fields),
+            "/v1/risk/reset": tuple(ResetRequest.model_fields),
+        },
+    )
+
+
+def is_a_fault(record: logging.LogRecord) -> bool:
+    """False for what a caller got wrong: it is answered, and no traceback for the log."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ValidationError)
+
+
+@bentoml.asgi_app(web, path="/")
+@bentoml.service(
+    name="usdcop",
+    http={"port": 8090},
+    traffic={"timeout": 5},  # its middleware keeps a timer for every request this long
+    tracing={"excluded_urls": ".*"},  # spans without an exporter are half of a request's cost
+    metrics={
+        "enabled": True,
+        "duration": {"buckets": [0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 1.0]},
+    },
+    logging={"access": {"enabled": False}},  # decisions are in the ledger
+)
+class DecisionService:
+    """USD/COP decisions: models, risk gate, sizing, ledger."""
+
+    @bentoml.on_deployment
+    @staticmethod
+    def refuse_to_start_wrong() -> None:
+        """Stop with one line, before any worker starts, when the service cannot work."""
+        try:
+            loaded = loaded_settings()
+            check_access(loaded.settings)
+            prepare(loaded.settings)
+        except ServiceError as error:
+            print(f"usdcop cannot start: {error}", file=sys.stderr)  # noqa: T201
+            sys.exit(2)
+        # BentoML starts workers in another folder; relative paths must mean the same there.
+        os.environ["MLOPS_CONFIG_PATH"] = str(loaded.file)
+        os.environ["MLOPS__STATE_PATH"] = loaded.settings.state_path
+
+    def __init__(self) -> None:
+        logging.getLogger("usdcop").setLevel(loaded_settings().settings.logging.level)
+        logging.getLogger("bentoml._internal.server.http_app").addFilter(is_a_fault)
+        self.application = open_application()
+        self.handlers = Handlers(self.application)
+        web.state.application = self.application
+
+    @bentoml.on_startup
+    def settle(self) -> None:
+        """Take what was loaded out of the garbage collector's sight: it causes long pauses."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Finish what is under way and close the ledger."""
+        self.handlers.close()
+        self.application.close()
+
+    @bentoml.api(route="/v1/inference", input_spec=InferenceRequest, output_spec=InferenceAnswer)
+    async def inference(self, **fields: Any) -> Response:
+        """Turn an observation into a decision."""
+        return await self.handlers.inference(InferenceRequest.model_construct(**fields))
+
+    @bentoml.api(
+        route="/v1/inference/batch", input_spec=BatchInferenceRequest, output_spec=BatchAnswer
+    )
+    async def inference_batch(self, **fields: Any) -> Response:
+        """Judge many observations against one state; nothing is approved."""
+        return await self.handlers.inference_batch(BatchInferenceRequest.model_construct(**fields))
+
+    @bentoml.api(
+        route="/v1/risk/trade-result",
+        input_spec=TradeResultRequest,
+        output_spec=TradeResultAnswer,
+    )
+    async def trade_result(self, **fields: Any) -> Response:
+        """Report a closed trade; the limits are judged at that moment."""
+        return await self.handlers.trade_result(TradeResultRequest.model_construct(**fields))
+
+    @bentoml.api(route="/v1/risk/reset", input_spec=ResetRequest, output_spec=ResetAnswer)
+    async def risk_reset(self, **fields: Any) -> Response:
+        """Clear the day's counters, or with scope all a latched drawdown too."""
+        return await self.handlers.risk_reset(ResetRequest.model_construct(**fields))
+
+
+DecisionService.add_asgi_middleware(guard)  # type: ignore[attr-defined]  # the decorator adds it

@@ -1,0 +1,190 @@
+"""Imports point inward: the table of the design, read from the code itself."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+PACKAGES = ("api", "commands", "config", "features", "models", "monitoring", "risk", "runners")
+MODULES = ("answers", "bootstrap", "cli", "errors", "pipeline", "service")
+OURS = {*PACKAGES, *MODULES}
+EDGES = {"api", "commands", "cli", "service"}
+
+# Files that touch the world; every other file of these packages is pure.
+ADAPTERS = {
+    "config/document.py",
+    "config/load.py",
+    "features/files.py",
+    "features/tables.py",
+    "models/bundle.py",
+    "models/export.py",
+    "models/policies.py",
+    "models/resolution.py",
+    "models/store.py",
+    "models/stored.py",
+    "monitoring/log.py",
+    "monitoring/prometheus.py",
+    "risk/ledger/sqlite.py",
+    "runners/session.py",
+}
+PURE_PACKAGES = ("features", "models", "monitoring", "risk", "runners", "config")
+PURE_LIBRARIES = {"numpy", "pydantic", "annotated_types", "pydantic_core", "holidays", "scipy"}
+WORLDLY = {
+    "asyncio", "io", "logging", "os", "random", "secrets", "socket", "sqlite3", "subprocess",
+    "tempfile", "urllib",
+}  # fmt: skip
+
+# One third-party library, one package; the edges' own framework aside.
+HOMES = {
+    "apscheduler": {"monitoring"},
+    "bentoml": {"models", "service"},
+    "evidently": {"monitoring"},
+    "holidays": {"risk"},
+    "onnxruntime": {"runners"},
+    "prometheus_client": {"monitoring"},
+    "pyarrow": {"features"},
+    "sqlite3": {"risk"},
+    "stable_baselines3": {"models"},
+    "torch": {"models"},
+    "yaml": {"config"},
+    "click": {"commands", "cli"},
+    "rich": {"commands"},
+    "fastapi": {"api", "service"},
+}
+
+
+def sources() -> list[Path]:
+    found = [ROOT / f"{name}.py" for name in MODULES]
+    for package in PACKAGES:
+        found += sorted((ROOT / package).rglob("*.py"))
+    return found
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def group_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path, *, at_run_time: bool = True) -> Iterator[str]:
+    """Modules that a file imports, dotted; those for type checking only are left out."""
+    tree = ast.parse(path.read_text())
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if (
+            at_run_time
+            and isinstance(node, ast.If)
+            and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        ):
+            skipped.update(child for part in node.body for child in ast.walk(part))
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)} imports relatively"
+            yield str(node.module)
+
+
+def roots(path: Path) -> set[str]:
+    return {module.split(".")[0] for module in imports(path)}
+
+
+def test_every_file_that_ships_is_looked_at() -> None:
+    top = {path.stem for path in ROOT.glob("*.py")}
+    assert top == set(MODULES)
+    assert len(sources()) > 40
+    assert {name for name in ADAPTERS if not (ROOT / name).is_file()} == set()
+
+
+def test_errors_and_settings_import_none_of_our_code() -> None:
+    for name in ("errors.py", "config/settings.py"):
+        assert roots(ROOT / name) & OURS == set()
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_a_pure_file_touches_no_world(path: Path) -> None:
+    if group_of(path) not in PURE_PACKAGES or name_of(path) in ADAPTERS:
+        return
+    third_party = {
+        root for root in roots(path) if root not in OURS and root not in sys.stdlib_module_names
+    }
+    assert third_party <= PURE_LIBRARIES
+    assert roots(path) & WORLDLY == set()
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_only_edges_and_bootstrap_know_what_lies_outside_of_them(path: Path) -> None:
+    if group_of(path) in EDGES:
+        return
+    outside = EDGES if group_of(path) == "bootstrap" else {*EDGES, "bootstrap"}
+    assert roots(path) & outside == set()
+
+
+def test_the_pipeline_knows_protocols_and_no_adapter() -> None:
+    for name in ("pipeline.py", "answers.py"):
+        modules = set(imports(ROOT / name))
+        files = {module.replace(".", "/") + ".py" for module in modules}
+        assert files & ADAPTERS == set()
+        assert roots(ROOT / name) & {"bentoml", "bootstrap", "sqlite3", "redis"} == set()
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_an_adapter_imports_no_other_adapter(path: Path) -> None:
+    if name_of(path) not in ADAPTERS:
+        return
+    files = {module.replace(".", "/") + ".py" for module in imports(path)}
+    same_package = {name for name in ADAPTERS if name.split("/")[0] == group_of(path)}
+    assert files & (ADAPTERS - same_package) <= {"config/document.py", "runners/session.py"}
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_edges_reach_no_store_and_no_runtime_directly(path: Path) -> None:
+    if group_of(path) not in EDGES:
+        return
+    assert roots(path) & {"redis", "sqlite3", "onnxruntime", "prometheus_client"} == set()
+    if group_of(path) != "service":
+        assert "bentoml" not in roots(path)
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_a_library_is_imported_in_its_one_home(path: Path) -> None:
+    for root in roots(path):
+        if root in HOMES:
+            assert group_of(path) in HOMES[root], f"{root} in {name_of(path)}"
+
+
+def test_no_module_is_called_by_a_name_that_says_nothing() -> None:
+    silent = {"utils", "common", "helpers", "core", "manager", "misc"}
+    assert {path.stem for path in sources()} & silent == set()
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_public_names_are_declared_and_exist(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    declared = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
+    ]
+    if path.name == "__init__.py":
+        return
+    assert declared, f"{name_of(path)} declares no __all__"
+    defined = {name for node in tree.body for name in _names_defined_by(node)}
+    assert set(declared[0]) <= defined
+
+
+def _names_defined_by(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+    return [
+        name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
+    ]
