@@ -70,3 +70,7 @@ for command in (bundle, config, export, features, keys, models):
 def main() -> None:
     """Run the program."""
     sys.exit(usdcop())
+
+
+if __name__ == "__main__":
+    main()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from answers import Judged, batch_row, decision_answer, system_error_answer, system_error_row
 from config.settings import RiskLimits
-from errors import InferenceFault, LedgerError, LedgerUnavailable, StateMoved
+from errors import InferenceFault, InvalidRequest, LedgerError, LedgerUnavailable, StateMoved
 from monitoring.observer import BatchDecided, DecisionMade, Observer
 from risk.calendar import SessionCalendar, SessionStatus
 from risk.events import Draft, EventKind, timestamp
@@ -131,13 +131,14 @@ def decide(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
         The answer as JSON values; `answers` says which.
 
     Raises:
-        InvalidRequest: `model_name` names no loaded model.
+        InvalidRequest: `model_name` names no loaded model, or a shadow that is asked to trade.
     """
     started = desk.timer()
     now = desk.clock()
     decision_id = desk.new_id(now)
     try:
         prediction = _predict(desk.models, request.observation[np.newaxis, :], request.model_name)
+        _refuse_shadow(request, prediction)
         answer = _judge_and_record(request, prediction, desk, now, decision_id)
     except InferenceFault as fault:
         answer = _record_fault(request, str(fault), desk, now, decision_id)
@@ -151,6 +152,17 @@ def decide(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
 
 def _predict(models: Models, rows: NDArray[np.float32], name: str | None) -> Prediction:
     return models.predict(rows) if name is None else models.predict_one(rows, name)
+
+
+def _refuse_shadow(request: DecisionRequest, prediction: Prediction) -> None:
+    """A model without a vote must not trade by being asked alone."""
+    tradable = request.enforce_risk_checks and not request.dry_run
+    if tradable and request.model_name is not None and prediction.outputs[0].weight == 0:
+        raise InvalidRequest(
+            f"model {request.model_name!r} is a shadow (weight 0) and may not trade; "
+            "send `dry_run: true` to see what it would do",
+            code="shadow_model",
+        )
 
 
 def _judge_and_record(

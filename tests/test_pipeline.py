@@ -167,6 +167,14 @@ def test_a_shadow_is_recorded_and_has_no_vote(book: Book) -> None:
     assert "failed" in failed["models"][1]["fault"]
 
 
+def test_a_shadow_that_is_asked_alone_may_not_trade(book: Book) -> None:
+    voters = FixedVoter("live"), FixedVoter("shadow", says=SELL, weight=0)
+    with pytest.raises(InvalidRequest, match="shadow"):
+        ask(book, *voters, model_name="shadow")
+    assert ask(book, *voters, model_name="shadow", dry_run=True)["would_approve"] is True
+    assert ask(book, *voters, model_name="shadow", enforce_risk_checks=False)["signal"] == "SELL"
+
+
 @pytest.mark.parametrize("trouble", ["unreadable", "unwritable"])
 def test_without_a_ledger_there_is_no_trade(book: Book, trouble: str) -> None:
     setattr(troubled(book), trouble, True)

@@ -1,0 +1,95 @@
+"""What the demonstration policies are trained and measured on: features and what followed."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.settings import TradingHours
+from examples.simulate import simulate, write_market
+from features.compute import compute_series
+from features.files import read_bars, read_macro
+
+__all__ = [
+    "COST_PERCENT",
+    "HORIZON_BARS",
+    "POSITIONS",
+    "TradingData",
+    "following_returns",
+    "prepare",
+]
+
+HORIZON_BARS: Final = 12
+"""A position is judged by the hour that follows."""
+COST_PERCENT: Final = 0.10
+"""Spread and slippage of opening and closing a position: 4 pesos at 4,000."""
+
+POSITIONS: Final = (-1.0, 0.0, 1.0)
+"""What the discrete actions 0, 1, 2 hold: SELL, HOLD, BUY."""
+
+
+@dataclass(frozen=True, eq=False)
+class TradingData:
+    """What an environment walks through.
+
+    Attributes:
+        observations: feature vectors, shape (n, features), float32.
+        returns: the log return that follows each of them, in percent, shape (n,).
+        cost: of opening and closing one position, in percent.
+    """
+
+    observations: NDArray[np.float32]
+    returns: NDArray[np.float64]
+    cost: float
+
+    def __post_init__(self) -> None:
+        if len(self.observations) != len(self.returns) or len(self.returns) < 2:
+            raise ValueError(
+                f"an environment needs two rows or more, each with a return; got "
+                f"{len(self.observations)} observations and {len(self.returns)} returns"
+            )
+
+    def reward(self, position: float, row: int) -> float:
+        """Profit of a position in [-1, 1] taken at a row, in percent of its full size."""
+        return float(position * self.returns[row] - self.cost * abs(position))
+
+
+def prepare(days: int, held_out_days: int, seed: int) -> tuple[TradingData, TradingData]:
+    """Simulate a market; features and returns of its first days and of its last."""
+    with tempfile.TemporaryDirectory() as folder:
+        bars_path, macro_path = write_market(simulate(days + held_out_days, seed), Path(folder))
+        bars = read_bars(bars_path, TradingHours()).bars
+        series = compute_series(bars, read_macro(macro_path))
+    returns = following_returns(bars.closes, HORIZON_BARS)
+    rows = np.searchsorted(bars.starts, series.times)
+    # The last bars have no hour after them yet.
+    rows = rows[rows < len(returns)]
+    observations, times, returns = series.matrix[: len(rows)], bars.starts[rows], returns[rows]
+    first_held_out = np.unique(times // 86_400)[-held_out_days] * 86_400
+    split = int(np.searchsorted(times, first_held_out))
+    # Returns of the last training bars would reach into the held-out days.
+    training = slice(0, split - HORIZON_BARS)
+    return (
+        TradingData(observations[training], returns[training], COST_PERCENT),
+        TradingData(observations[split:], returns[split:], COST_PERCENT),
+    )
+
+
+def following_returns(closes: NDArray[np.float64], horizon: int) -> NDArray[np.float64]:
+    """Log return from each close to the one `horizon` bars later, in percent.
+
+    Args:
+        closes: shape (n,).
+        horizon: bars to look ahead, fewer than n.
+
+    Returns:
+        Shape (n - horizon,): the last bars have no such return.
+    """
+    logs = np.log(closes)
+    ahead: NDArray[np.float64] = 100.0 * (logs[horizon:] - logs[:-horizon])
+    return ahead

@@ -1,0 +1,1 @@
+"""From bars and macro values to the vector that a model reads."""

@@ -1,0 +1,247 @@
+"""Bars and macro values from CSV or Parquet files; feature tables to and from Parquet.
+
+What a bar file may hold, and what becomes of it:
+
+==============================  ============================================================
+times without a zone            refused, unless a time zone is given
+a bar earlier than the last     refused
+the same bar twice              dropped and counted; refused if the closes differ
+a close that is no price        refused
+bars outside the session        dropped and counted
+bars missing in a session       counted; features count bars, nothing is filled in
+==============================  ============================================================
+
+Of the prices only the close is read. Rows in messages count from 1, without the header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from config.settings import TradingHours
+from errors import InvalidRequest
+from features.bars import BAR_SECONDS, GREATEST_PRICE, LEAST_PRICE, BarSeries, utc_text
+from features.clock import in_session, local_days
+from features.macro import MACRO_COLUMNS, MacroSeries
+
+__all__ = ["BarFile", "read_bars", "read_macro"]
+
+
+@dataclass(frozen=True, eq=False)
+class BarFile:
+    """The bars of a file that count, and how many did not.
+
+    Attributes:
+        bars: bars of the session.
+        rows: rows of the file.
+        duplicates: rows that repeated the one before.
+        outside_session: bars outside the trading hours or on another weekday.
+        missing: five-minute steps without a bar between two bars of one local date.
+    """
+
+    bars: BarSeries
+    rows: int
+    duplicates: int
+    outside_session: int
+    missing: int
+
+
+def read_bars(path: Path, hours: TradingHours, zone: ZoneInfo | None = None) -> BarFile:
+    """Read five-minute bars with the columns `time` (start of the bar) and `close`.
+
+    Args:
+        path: .csv, .csv.gz or .parquet; further columns are ignored.
+        hours: the session; bars that start outside it are dropped.
+        zone: of times that carry none.
+
+    Raises:
+        InvalidRequest: the file is no such file, or holds what the table above refuses.
+    """
+    table = _read_table(path, ("time", "close"))
+    starts = _instants(path, table["time"], zone)
+    closes = _numbers(path, "close", table["close"])
+    _require_prices(path, closes)
+    repeated = _repetitions(path, starts, closes)
+    try:
+        every = BarSeries(starts[~repeated], closes[~repeated])
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{path}: {error.message}") from None
+    inside = in_session(every.starts, hours)
+    if not inside.any():
+        raise InvalidRequest(
+            f"{path}: none of {len(every)} bars starts in the session {hours.start:%H:%M} to "
+            f"{hours.end:%H:%M} {hours.timezone}; the first starts at {utc_text(every.starts[0])}"
+        )
+    bars = BarSeries(every.starts[inside], every.closes[inside])
+    return BarFile(
+        bars=bars,
+        rows=table.num_rows,
+        duplicates=int(repeated.sum()),
+        outside_session=int(np.count_nonzero(~inside)),
+        missing=_missing_bars(bars, hours),
+    )
+
+
+def read_macro(path: Path) -> MacroSeries:
+    """Read daily macro values with the columns `date` and those of `MACRO_COLUMNS`.
+
+    Args:
+        path: .csv, .csv.gz or .parquet; an empty cell is a day without a value.
+
+    Raises:
+        InvalidRequest: the file is no such file, dates are out of order, or a value is no number.
+    """
+    table = _read_table(path, ("date", *MACRO_COLUMNS))
+    days = np.array(_parsed(path, "date", table["date"], _days), dtype=np.int64)
+    columns = {name: _numbers(path, name, table[name], may_be_empty=True) for name in MACRO_COLUMNS}
+    try:
+        return MacroSeries.from_table(days, columns)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{path}: {error.message}") from None
+
+
+def _read_table(path: Path, columns: tuple[str, ...]) -> Any:
+    """Read a table whose CSV columns are text: what is wrong with a cell is said row by row."""
+    as_text = pa.csv.ConvertOptions(column_types={name: pa.string() for name in columns})
+    try:
+        table = (
+            pq.read_table(path)
+            if path.suffix == ".parquet"
+            else pa.csv.read_csv(path, convert_options=as_text)
+        )
+    except FileNotFoundError:
+        raise InvalidRequest(f"{path} does not exist") from None
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidRequest(f"{path} cannot be read as a table: {reason}") from None
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise InvalidRequest(
+            f"{path} lacks the column {missing[0]!r}; it needs {', '.join(columns)} and has "
+            f"{', '.join(table.column_names)}"
+        )
+    if table.num_rows == 0:
+        raise InvalidRequest(f"{path} has no rows below its header")
+    return table
+
+
+def _instants(path: Path, column: Any, zone: ZoneInfo | None) -> NDArray[np.int64]:
+    def seconds(value: object) -> int:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        if moment.tzinfo is None:
+            if zone is None:
+                raise _NoZoneError
+            moment = moment.replace(tzinfo=zone)
+        return int(moment.timestamp())
+
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", tz=column.type.tz))
+    return np.array(_parsed(path, "time", column, seconds), dtype=np.int64)
+
+
+def _parsed(path: Path, name: str, column: Any, parse: Callable[[object], int]) -> list[int]:
+    parsed = []
+    for row, value in enumerate(column.to_pylist(), start=1):
+        try:
+            parsed.append(parse(value))
+        except _NoZoneError:
+            raise InvalidRequest(
+                f"{path}, row {row}: {name} {value!s} has no time zone; write it like "
+                "2025-01-02T13:00:00Z, or say which zone is meant with --timezone"
+            ) from None
+        except ValueError:
+            raise InvalidRequest(
+                f"{path}, row {row}: {name} {value!r} is not ISO 8601, like 2025-01-02 or "
+                "2025-01-02T13:00:00Z"
+            ) from None
+    return parsed
+
+
+class _NoZoneError(Exception):
+    """A time without a zone, and none was given."""
+
+
+def _days(value: object) -> int:
+    if isinstance(value, datetime):
+        value = value.date()
+    day = value if isinstance(value, date) else date.fromisoformat(str(value))
+    return (day - date(1970, 1, 1)).days
+
+
+def _numbers(
+    path: Path, name: str, column: Any, *, may_be_empty: bool = False
+) -> NDArray[np.float64]:
+    """Values of a column; an empty cell is NaN where it may be, else refused."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        text = pc.utf8_trim_whitespace(column)
+        column = pc.if_else(pc.equal(text, ""), pa.scalar(None, text.type), text)
+    if not may_be_empty and column.null_count:
+        row = column.is_null().to_pylist().index(True) + 1
+        raise InvalidRequest(f"{path}, row {row}: {name} is empty; every row needs a number")
+    try:
+        numbers = column.cast(pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        row, value = _first_no_number(column)
+        raise InvalidRequest(
+            f"{path}, row {row}: {name} {value!r} is not a number, like 4012.5"
+        ) from None
+    values: NDArray[np.float64] = numbers.to_numpy(zero_copy_only=False).astype(np.float64)
+    return values
+
+
+def _first_no_number(column: Any) -> tuple[int, object]:
+    for row, value in enumerate(column.to_pylist(), start=1):
+        try:
+            float(value if value is not None else 0)
+        except (TypeError, ValueError):
+            return row, value
+    return 1, column[0].as_py()
+
+
+def _require_prices(path: Path, closes: NDArray[np.float64]) -> None:
+    priced = (closes >= LEAST_PRICE) & (closes <= GREATEST_PRICE)
+    if not priced.all():
+        row = int(np.argmin(priced))
+        raise InvalidRequest(
+            f"{path}, row {row + 1}: close is {closes[row]}; it must be a positive, finite price"
+        )
+
+
+def _repetitions(
+    path: Path, starts: NDArray[np.int64], closes: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which rows repeat the one before, shape (n,)."""
+    steps = np.diff(starts)
+    if (steps < 0).any():
+        row = int(np.argmax(steps < 0)) + 1
+        raise InvalidRequest(
+            f"{path}, row {row + 1}: the bar at {utc_text(starts[row])} is earlier than the one "
+            "before it; sort the file by time"
+        )
+    repeated = np.concatenate([[False], steps == 0])
+    disagree = repeated & np.concatenate([[False], np.diff(closes) != 0])
+    if disagree.any():
+        row = int(np.argmax(disagree))
+        raise InvalidRequest(
+            f"{path}, row {row + 1}: the bar at {utc_text(starts[row])} is there twice, with the "
+            f"closes {closes[row - 1]} and {closes[row]}; keep the right one"
+        )
+    return repeated
+
+
+def _missing_bars(bars: BarSeries, hours: TradingHours) -> int:
+    same_day = np.diff(local_days(bars.starts, hours.zone)) == 0
+    steps = np.diff(bars.starts)[same_day] // BAR_SECONDS
+    return int((steps - 1).sum())

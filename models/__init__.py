@@ -1,0 +1,1 @@
+"""Versioned ONNX models: the BentoML model store and the shipped files."""

@@ -1,0 +1,70 @@
+"""Which version of a model is live: a matter of record, not of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from errors import Conflict
+
+__all__ = ["Promotion", "Promotions", "version_before"]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """One act on record: from now on this version is live.
+
+    Args:
+        name: of the model.
+        version: that became live.
+        reason: in the words of who did it.
+        actor: who did it.
+        at: when, with a zone.
+    """
+
+    name: str
+    version: str
+    reason: str
+    actor: str
+    at: datetime
+
+
+class Promotions(Protocol):
+    """The promotions on record; the ledger implements it."""
+
+    def current(self) -> Mapping[str, str]:
+        """Model name to its live version, for every model that was ever promoted."""
+        ...
+
+    def history(self, name: str) -> Sequence[Promotion]:
+        """Every promotion of a model, oldest first."""
+        ...
+
+    def promote(self, name: str, version: str, reason: str, actor: str) -> None:
+        """Put on record that a version is live."""
+        ...
+
+    def versions_on_record(self) -> AbstractSet[tuple[str, str]]:
+        """(name, version) of every model that some event names."""
+        ...
+
+
+def version_before(history: Sequence[Promotion]) -> str:
+    """The version that was live before the present one: what a roll-back goes back to.
+
+    Args:
+        history: of one model, oldest first.
+
+    Raises:
+        Conflict: nothing was live before.
+    """
+    if not history:
+        raise Conflict("this model was never promoted; there is nothing to roll back to")
+    present = history[-1].version
+    for promotion in reversed(history):
+        if promotion.version != present:
+            return promotion.version
+    raise Conflict(f"only {present} was ever promoted; there is nothing to roll back to")

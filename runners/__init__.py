@@ -1,0 +1,1 @@
+"""Models: how a raw ONNX output becomes a probability over SELL, HOLD and BUY."""

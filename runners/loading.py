@@ -1,0 +1,198 @@
+"""From stored bytes to a runner, refusing by name whatever does not fit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.settings import ModelSettings
+from errors import InferenceFault, ModelMismatch
+from runners.algorithms import DECODERS
+from runners.declaration import reconcile
+from runners.layout import check_input, label_output, select_outputs
+from runners.metadata import ModelMetadata, OutputKind
+from runners.runner import ModelIdentity, Runner
+from runners.session import OnnxSession
+from runners.signal import ACTIONS
+
+__all__ = ["ModelSource", "inspect_model", "load_runner"]
+
+
+class ModelSource(Protocol):
+    """A model version as the model store keeps it."""
+
+    @property
+    def name(self) -> str:
+        """Name in the store."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version in the store."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the ONNX file."""
+        ...
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What was stored when it was registered."""
+        ...
+
+    def content(self) -> bytes:
+        """The ONNX file, proven to have that sha256; ModelError when it has not."""
+        ...
+
+
+def load_runner(
+    settings: ModelSettings,
+    source: ModelSource,
+    *,
+    feature_schema: str | None,
+    timer: Callable[[], int] = time.perf_counter_ns,
+) -> Runner:
+    """Load, check and warm up one model.
+
+    Args:
+        settings: what the configuration says about it.
+        source: the version to load.
+        feature_schema: hash of the schema that the service computes; None skips the comparison.
+        timer: a monotonic clock in nanoseconds, for the latencies.
+
+    Raises:
+        ModelMismatch: configuration, store, file and graph do not agree; one line that names
+            the model and the first disagreement.
+        ModelError: the file is corrupt, or no ONNX graph.
+    """
+    tag = f"{source.name}:{source.version}"
+    try:
+        _check_settings(settings, source.metadata, feature_schema)
+        session = OnnxSession(source.content(), source=f"model {tag}")
+        metadata = reconcile(
+            session.custom_metadata, source.metadata.to_mapping(), declared_by="the model store"
+        )
+        runner = _build(
+            ModelIdentity(settings.name, source.version, source.sha256, settings.weight),
+            metadata,
+            session,
+            timer,
+        )
+    except ModelMismatch as mismatch:
+        raise ModelMismatch(f"model {tag}: {mismatch}") from mismatch
+    return runner
+
+
+def inspect_model(
+    content: bytes, *, source: str, declared: Mapping[str, str] | None = None
+) -> ModelMetadata:
+    """Find out what a file is, and that it could be served, before it is registered.
+
+    Args:
+        content: bytes of an ONNX file.
+        source: what to call it in errors, e.g. its path.
+        declared: metadata for a file that has none, or not all of it.
+
+    Returns:
+        Its complete metadata.
+
+    Raises:
+        ModelMismatch: metadata is missing or does not fit the graph.
+        ModelError: it is no ONNX graph.
+    """
+    session = OnnxSession(content, source=source)
+    try:
+        metadata = reconcile(
+            session.custom_metadata, declared or {}, declared_by="what was declared"
+        )
+        identity = ModelIdentity(source, "unregistered", "", 1.0)
+        _build(identity, metadata, session, time.perf_counter_ns)
+    except ModelMismatch as mismatch:
+        raise ModelMismatch(f"{source}: {mismatch}") from mismatch
+    return metadata
+
+
+def _check_settings(
+    settings: ModelSettings, metadata: ModelMetadata, feature_schema: str | None
+) -> None:
+    if settings.algorithm is not metadata.algorithm:
+        raise ModelMismatch(
+            f"algorithm is {metadata.algorithm} in its metadata and {settings.algorithm} in the "
+            "configuration"
+        )
+    if settings.observation_dim != metadata.observation_dim:
+        raise ModelMismatch(
+            f"observation_dim is {metadata.observation_dim} in its metadata and "
+            f"{settings.observation_dim} in the configuration"
+        )
+    size = 1 if metadata.output.is_continuous else 3
+    if settings.action_space_size != size:
+        raise ModelMismatch(
+            f"output {metadata.output.value!r} has action_space_size {size}, but the "
+            f"configuration says {settings.action_space_size}"
+        )
+    if None not in {feature_schema, metadata.feature_schema} and (
+        feature_schema != metadata.feature_schema
+    ):
+        raise ModelMismatch(
+            f"it was trained on feature schema {metadata.feature_schema}, but the service "
+            f"computes {feature_schema}"
+        )
+
+
+def _build(
+    identity: ModelIdentity,
+    metadata: ModelMetadata,
+    session: OnnxSession,
+    timer: Callable[[], int],
+) -> Runner:
+    decoder = DECODERS[metadata.algorithm]
+    if metadata.output not in decoder.kinds:
+        raise ModelMismatch(
+            f"output {metadata.output.value!r} is not one that {metadata.algorithm} has; it must "
+            f"be one of {', '.join(sorted(decoder.kinds))}"
+        )
+    check_input(session.inputs, metadata)
+    names = select_outputs(session.outputs, metadata)
+    runner = Runner(
+        identity, metadata, graph=session, output_names=names, decoder=decoder, timer=timer
+    )
+    try:
+        if metadata.output is OutputKind.LABEL_AND_PROBABILITIES:
+            _check_class_order(session, names[0], metadata)
+        runner.warm_up()
+    except InferenceFault as fault:
+        raise ModelMismatch(f"it cannot be evaluated: {fault}") from fault
+    return runner
+
+
+def _check_class_order(session: OnnxSession, name: str, metadata: ModelMetadata) -> None:
+    """Where class labels are the words SELL, HOLD and BUY, they prove or disprove `actions`."""
+    probes = _probes(metadata.observation_dim)
+    classes = session.class_labels(name, probes[:1])
+    if set(classes) == set(ACTIONS) and classes != metadata.actions:
+        _refuse_order(metadata, f"its classes are {','.join(map(str, classes))}")
+    label_name = label_output(session.outputs)
+    if label_name is None:
+        return
+    labels, probabilities = session.run((label_name, name), probes)
+    for label, likeliest in zip(labels, probabilities.argmax(axis=1), strict=True):
+        declared = (metadata.actions or ACTIONS)[likeliest]
+        if str(label) in set(ACTIONS) and str(label) != declared:
+            _refuse_order(metadata, f"it answers {label} where column {likeliest} is the largest")
+
+
+def _refuse_order(metadata: ModelMetadata, evidence: str) -> None:
+    raise ModelMismatch(f"actions is {','.join(metadata.actions or ())!r}, but {evidence}")
+
+
+def _probes(observation_dim: int) -> NDArray[np.float32]:
+    """Observations that differ enough for a classifier to name more than one class."""
+    level = np.linspace(-3.0, 3.0, 31)[:, None] * np.ones((1, observation_dim))
+    single = 3.0 * np.eye(observation_dim)
+    return np.vstack([level, single, -single]).astype(np.float32)

@@ -1,0 +1,185 @@
+"""One loaded model: an observation in, probabilities over SELL, HOLD and BUY out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.settings import Algorithm
+from errors import InferenceFault
+from runners.decoder import OUTPUT_ROLES, Decoder
+from runners.latency import LatencySummary, LatencyWindow
+from runners.metadata import ModelMetadata
+
+__all__ = ["Graph", "ModelIdentity", "Runner"]
+
+_SUM_TOLERANCE = 1e-4
+"""float32 softmaxes are off by 1e-7; a layer that forgot its softmax is off by far more."""
+
+_WARM_UP_ROUNDS = 20
+
+
+class Graph(Protocol):
+    """What a runner needs of an ONNX session."""
+
+    def run(
+        self, names: Sequence[str], observations: NDArray[np.float32]
+    ) -> list[NDArray[np.generic]]:
+        """Evaluate (n, observation_dim) float32; one array per name, or InferenceFault."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model this is, and what its vote weighs.
+
+    Args:
+        name: in requests and on record.
+        version: in the model store.
+        sha256: of the ONNX file, 64 hexadecimal digits.
+        weight: share before normalisation; 0 is a shadow.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    weight: float
+
+    @property
+    def tag(self) -> str:
+        """`name:version`, as the model store writes it."""
+        return f"{self.name}:{self.version}"
+
+
+class Runner:
+    """One loaded model. Safe to call from several threads.
+
+    Args:
+        identity: which model this is.
+        metadata: what it says about itself.
+        graph: the loaded graph.
+        output_names: the graph's outputs in the order of the kind's roles.
+        decoder: of the model's algorithm.
+        timer: a monotonic clock in nanoseconds.
+    """
+
+    def __init__(
+        self,
+        identity: ModelIdentity,
+        metadata: ModelMetadata,
+        *,
+        graph: Graph,
+        output_names: Sequence[str],
+        decoder: Decoder,
+        timer: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self.name = identity.name
+        self.tag = identity.tag
+        self.version = identity.version
+        self.sha256 = identity.sha256
+        self.weight = identity.weight
+        self.metadata = metadata
+        self._graph = graph
+        self._output_names = tuple(output_names)
+        self._roles = OUTPUT_ROLES[metadata.output]
+        self._width = 1 if metadata.output.is_continuous else 3
+        self._decoder = decoder
+        self._timer = timer
+        self._latencies = LatencyWindow()
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """How the model was trained."""
+        return self.metadata.algorithm
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether it runs and is recorded, but has no vote."""
+        return self.weight == 0
+
+    def latency(self) -> LatencySummary:
+        """Durations of one-row calls; batches are not among them."""
+        return self._latencies.summary()
+
+    def probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Evaluate the model.
+
+        Args:
+            observations: (n, observation_dim) float32, finite, n at least 1.
+
+        Returns:
+            (n, 3) in the order of `runners.signal.ACTIONS`, not negative, rows summing to 1.
+
+        Raises:
+            InferenceFault: the model failed, or what it gave is no probability vector; the
+                message names the model.
+        """
+        started = self._timer()
+        probabilities = self._evaluate(observations)
+        if len(observations) == 1:
+            self._latencies.add(self._timer() - started)
+        return probabilities
+
+    def warm_up(self) -> None:
+        """Evaluate a few observations, so that the first request pays for no lazy set-up.
+
+        Raises:
+            InferenceFault: the model cannot evaluate one row, or several at once.
+        """
+        observation = np.zeros((1, self.metadata.observation_dim), dtype=np.float32)
+        for _ in range(_WARM_UP_ROUNDS):
+            self._evaluate(observation)
+        self._evaluate(np.repeat(observation, 3, axis=0))
+
+    def _evaluate(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
+        arrays = self._graph.run(self._output_names, observations)
+        self._check_outputs(arrays, len(observations))
+        try:
+            probabilities = self._decoder.decode(
+                dict(zip(self._roles, arrays, strict=True)), self.metadata
+            )
+        except InferenceFault as fault:
+            raise InferenceFault(f"model {self.tag}: {fault}") from fault
+        return self._normalised(probabilities)
+
+    def _normalised(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        # The comparisons are written so that a NaN fails them.
+        if len(probabilities) == 1:  # floats are ten times faster than NumPy on one row
+            row = probabilities[0].tolist()
+            lowest, total = min(row), sum(row)
+            if lowest >= 0.0 and abs(total - 1.0) <= _SUM_TOLERANCE:
+                return np.array([[value / total for value in row]])
+            raise self._no_probabilities(lowest, total, total)
+        totals = probabilities.sum(axis=1, keepdims=True)
+        if not (probabilities.min() >= 0.0 and np.abs(totals - 1.0).max() <= _SUM_TOLERANCE):
+            raise self._no_probabilities(probabilities.min(), totals.min(), totals.max())
+        probabilities /= totals
+        return probabilities
+
+    def _no_probabilities(self, lowest: float, least: float, most: float) -> InferenceFault:
+        return InferenceFault(
+            f"model {self.tag} gave no probabilities: smallest {lowest:.6g}, rows sum to "
+            f"{least:.6g} .. {most:.6g}, must be 1"
+        )
+
+    def _check_outputs(self, arrays: Sequence[NDArray[np.generic]], rows: int) -> None:
+        for name, array in zip(self._output_names, arrays, strict=True):
+            if array.shape != (rows, self._width) and (self._width, array.shape) != (1, (rows,)):
+                raise InferenceFault(
+                    f"model {self.tag} gave output {name!r} of shape {array.shape} for {rows} "
+                    f"rows; it must be ({rows}, {self._width})"
+                )
+            if not _is_finite(array):
+                raise InferenceFault(f"model {self.tag} gave a non-finite number in {name!r}")
+
+
+def _is_finite(array: NDArray[np.generic]) -> bool:
+    if array.size <= 3:  # floats are ten times faster than NumPy on one row
+        return all(map(math.isfinite, array.ravel().tolist()))
+    return bool(np.isfinite(array).all())
