@@ -9,9 +9,7 @@ an answer goes out only when it is on record (a `SYSTEM_ERROR` alone may go out 
 from __future__ import annotations
 
 import base64
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -19,30 +17,27 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from answers import Judged, batch_row, decision_answer, system_error_answer, system_error_row
+from answers import Judged, decision_answer, system_error_answer
 from config.settings import RiskLimits
-from errors import InferenceFault, InvalidRequest, LedgerError, LedgerUnavailable, StateMoved
-from monitoring.observer import BatchDecided, DecisionMade, Observer
+from errors import InferenceFault, InvalidRequest, LedgerError
+from monitoring.observer import DecisionMade, Observer
 from risk.calendar import SessionCalendar, SessionStatus
 from risk.events import Draft, EventKind, timestamp
-from risk.gate import Candidate, RiskStatus, Situation, judge
+from risk.gate import Candidate, Situation, judge
 from risk.ledger.protocol import Ledger
+from risk.ledger.retry import on_newest_state
 from risk.sizing import recommend
 from risk.state import RiskState, roll
 from runners.ensemble import Prediction
-from runners.signal import Signal
 
 __all__ = [
-    "BatchRequest",
     "DecisionRequest",
     "Desk",
     "Models",
     "decide",
-    "decide_batch",
     "decide_without_knowing",
+    "predict",
 ]
-
-_ATTEMPTS = 50
 
 
 class Models(Protocol):
@@ -109,21 +104,6 @@ class DecisionRequest:
     caller: str = "local"
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRequest:
-    """Many observations, judged against one state, never approved.
-
-    Attributes:
-        observations: float32, (n, observation_dim), n >= 1, finite.
-        model_name, enforce_risk_checks, caller: as for one.
-    """
-
-    observations: NDArray[np.float32]
-    model_name: str | None = None
-    enforce_risk_checks: bool = True
-    caller: str = "local"
-
-
 def decide(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
     """Turn one observation into a decision on record.
 
@@ -137,7 +117,7 @@ def decide(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
     now = desk.clock()
     decision_id = desk.new_id(now)
     try:
-        prediction = _predict(desk.models, request.observation[np.newaxis, :], request.model_name)
+        prediction = predict(desk.models, request.observation[np.newaxis, :], request.model_name)
         _refuse_shadow(request, prediction)
         answer = _judge_and_record(request, prediction, desk, now, decision_id)
     except InferenceFault as fault:
@@ -150,7 +130,8 @@ def decide(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
     return answer
 
 
-def _predict(models: Models, rows: NDArray[np.float32], name: str | None) -> Prediction:
+def predict(models: Models, rows: NDArray[np.float32], name: str | None) -> Prediction:
+    """Ask the ensemble, or the one model that is named."""
     return models.predict(rows) if name is None else models.predict_one(rows, name)
 
 
@@ -170,19 +151,17 @@ def _judge_and_record(
 ) -> dict[str, Any]:
     """Judge on the newest state until the verdict is on record beside that very state."""
     session = desk.calendar.status(now)
-    for _ in range(_ATTEMPTS):
-        stored = desk.ledger.head().state
+
+    def act(stored: RiskState) -> dict[str, Any]:
         judged = _judge(request, prediction, desk, roll(stored, session.day), session, now)
         answer = decision_answer(judged, prediction, desk.limits, now, decision_id)
         draft = _decision_draft(request, answer, desk, now, session.day)
-        try:
-            # Only an approval depends on the state staying as it was judged.
-            expected = stored.sequence if judged.approved else None
-            desk.ledger.append([draft], expected=expected, durable=judged.approved)
-        except StateMoved:
-            continue
+        # Only an approval depends on the state staying as it was judged.
+        expected = stored.sequence if judged.approved else None
+        desk.ledger.append([draft], expected=expected, durable=judged.approved)
         return answer
-    raise LedgerUnavailable(f"the risk state moved {_ATTEMPTS} times while a decision was judged")
+
+    return on_newest_state(desk.ledger, act, what="the decision")
 
 
 def _judge(
@@ -257,96 +236,6 @@ def decide_without_knowing(request: DecisionRequest, desk: Desk) -> dict[str, An
     answer["latency_ms"] = 0.0
     desk.observer.observe(_seen(answer, 0, request))
     return answer
-
-
-def decide_batch(request: BatchRequest, desk: Desk) -> dict[str, Any]:
-    """Judge many observations against one state; nothing is approved or reserved.
-
-    Returns:
-        `decisions`: one dictionary a row; and what they have in common.
-
-    Raises:
-        InvalidRequest: `model_name` names no loaded model.
-    """
-    started = desk.timer()
-    now = desk.clock()
-    batch_id = desk.new_id(now)
-    try:
-        prediction = _predict(desk.models, request.observations, request.model_name)
-        session = desk.calendar.status(now)
-        state = roll(desk.ledger.head().state, session.day)
-        rows = _batch_rows(request, prediction, desk, state, session, now)
-        _record_batch(request, rows, state, desk, now, batch_id)
-        sequence, name, reason = state.sequence, prediction.model_name, None
-    except (InferenceFault, LedgerError) as fault:
-        reason = str(fault)
-        rows = [system_error_row() for _ in request.observations]
-        sequence, name = None, request.model_name or "ensemble"
-    elapsed = desk.timer() - started
-    desk.observer.observe(BatchDecided(rows=len(rows), seconds=elapsed / 1e9))
-    return {
-        "decisions": rows,
-        "fault": reason,
-        "decision_id": batch_id,
-        "model_name": name,
-        "timestamp": timestamp(now),
-        "state_sequence": sequence,
-        "latency_ms": elapsed / 1e6,
-    }
-
-
-def _batch_rows(
-    request: BatchRequest,
-    prediction: Prediction,
-    desk: Desk,
-    state: RiskState,
-    session: SessionStatus,
-    now: datetime,
-) -> list[dict[str, Any]]:
-    """One dictionary a row. Rows differ in signal and confidence only, so few are judged."""
-    verdicts: dict[tuple[Signal, bool], RiskStatus] = {}
-    rows = []
-    for signal, confidence, probabilities in zip(
-        prediction.signals,
-        prediction.confidence.tolist(),
-        prediction.probabilities.tolist(),
-        strict=True,
-    ):
-        kind = (signal, confidence >= desk.limits.min_confidence)
-        if kind not in verdicts:
-            situation = Situation(Candidate(signal, confidence), state, desk.limits, session, now)
-            verdicts[kind] = judge(situation).status
-        checked = request.enforce_risk_checks
-        rows.append(batch_row(signal, confidence, probabilities, verdicts[kind], checked=checked))
-    return rows
-
-
-def _record_batch(
-    request: BatchRequest,
-    rows: Sequence[Mapping[str, Any]],
-    state: RiskState,
-    desk: Desk,
-    now: datetime,
-    batch_id: str,
-) -> None:
-    contiguous = np.ascontiguousarray(request.observations)
-    draft = Draft(
-        kind=EventKind.BATCH,
-        event_id=batch_id,
-        at=now,
-        day=desk.calendar.day(now),
-        actor=request.caller,
-        payload={
-            "rows": len(rows),
-            "observations_sha256": hashlib.sha256(contiguous.tobytes()).hexdigest(),
-            "model_name": request.model_name,
-            "enforce_risk_checks": request.enforce_risk_checks,
-            "configuration": desk.configuration,
-            "state_sequence": state.sequence,
-            "statuses": dict(Counter(row["risk_status"] for row in rows)),
-        },
-    )
-    desk.ledger.append([draft])
 
 
 def _seen(answer: Mapping[str, Any], elapsed: int, request: DecisionRequest) -> DecisionMade:

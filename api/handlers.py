@@ -24,10 +24,11 @@ from api.messages import (
     TradeResultRequest,
 )
 from api.vectors import batch_vectors, request_vector
+from batch import BatchRequest, decide_batch
 from bootstrap import Application
 from errors import InvalidRequest, NotReady, RequestError, ServiceError, TooLarge
 from monitoring.observer import ResultRecorded
-from pipeline import BatchRequest, DecisionRequest, decide, decide_batch, decide_without_knowing
+from pipeline import DecisionRequest, decide, decide_without_knowing
 from risk.breaker import breaker_state
 from risk.resets import record_reset
 from risk.results import TradeResult, record_trade_result

@@ -5,8 +5,8 @@ allowed. The environment is an argument: nothing here reads the process's own.
 
 Relative paths mean the same wherever a value comes from:
 
-- `model_storage_path` and `features.schema_path` are relative to the project: the folder of
-  the configuration file, or the one above it when that folder is called `config`.
+- `model_storage_path` is relative to the project: the folder of the configuration file, or the
+  one above it when that folder is called `config`.
 - `state_path` is relative to the working directory of the process, since a Bento's own
   folder is replaced with every version and state must outlive it.
 - `MLOPS_CONFIG_PATH` is relative to the working directory too.
@@ -180,15 +180,10 @@ def _origin(origins: Mapping[KeyPath, str], keys: KeyPath, otherwise: str) -> st
 
 def _with_absolute_paths(settings: Settings, file: Path) -> Settings:
     folder = file.parent.parent if file.parent.name == "config" else file.parent
-    schema = settings.features.schema_path
-    features = settings.features.model_copy(
-        update={"schema_path": None if schema is None else str(folder / schema)}
-    )
     return settings.model_copy(
         update={
             "model_storage_path": str(folder / settings.model_storage_path),
             "state_path": str(Path(settings.state_path).absolute()),
-            "features": features,
         }
     )
 

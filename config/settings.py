@@ -34,7 +34,6 @@ __all__ = [
     "EnsembleSettings",
     "EnsembleStrategy",
     "Environment",
-    "FeatureSettings",
     "LoggingSettings",
     "ModelSettings",
     "MonitoringSettings",
@@ -337,13 +336,6 @@ class MonitoringSettings(Section):
     """Share of drifted features above which an alert is due."""
 
 
-class FeatureSettings(Section):
-    """Where the feature schema comes from."""
-
-    schema_path: str | None = None
-    """YAML file of a user's own schema; empty means the built-in 45 features."""
-
-
 class RedisSettings(Section):
     """Shared state for many hosts. Without a host the embedded store is used."""
 
@@ -412,7 +404,6 @@ class Settings(Section):
     risk_limits: RiskLimits = RiskLimits()
     trading_hours: TradingHours = TradingHours()
     calendar: CalendarSettings = CalendarSettings()
-    features: FeatureSettings = FeatureSettings()
     cache: CacheSettings = CacheSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     redis: RedisSettings = RedisSettings()

@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 
-from errors import LedgerUnavailable, StateMoved
 from models.promotions import Promotion
 from risk.calendar import SessionCalendar
 from risk.events import Draft, Event, EventKind
 from risk.ledger.protocol import Ledger
+from risk.ledger.retry import on_newest_state
 
 __all__ = ["LedgerPromotions"]
 
-_ATTEMPTS = 50
 _ALL = 1_000_000
 
 
@@ -73,14 +72,11 @@ class LedgerPromotions:
             actor=actor,
             payload={"model": name, "version": version, "reason": reason},
         )
-        for _ in range(_ATTEMPTS):
-            expected = self._ledger.head().state.sequence
-            try:
-                self._ledger.append([draft], expected=expected, durable=True)
-            except StateMoved:
-                continue
-            return
-        raise LedgerUnavailable(f"the state moved {_ATTEMPTS} times; promote again")
+        on_newest_state(
+            self._ledger,
+            lambda state: self._ledger.append([draft], expected=state.sequence, durable=True),
+            what=f"the promotion of {name}:{version}",
+        )
 
     def versions_on_record(self) -> AbstractSet[tuple[str, str]]:
         """(name, version) of every model that a promotion or a configuration names."""

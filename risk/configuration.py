@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from errors import LedgerUnavailable, StateMoved
 from risk.calendar import SessionCalendar
 from risk.events import Draft, EventKind
 from risk.ledger.protocol import Ledger
+from risk.ledger.retry import on_newest_state
+from risk.state import RiskState
 
 __all__ = ["configuration_hash", "record_configuration"]
-
-_ATTEMPTS = 50
 
 
 def configuration_hash(values: Mapping[str, Any]) -> str:
@@ -40,10 +39,10 @@ def record_configuration(
         LedgerError: nothing was stored.
     """
     digest = configuration_hash(values)
-    for _ in range(_ATTEMPTS):
-        state = ledger.head().state
+
+    def record(state: RiskState) -> None:
         if state.configuration == digest:
-            return digest
+            return
         draft = Draft(
             kind=EventKind.CONFIGURATION,
             event_id=new_id(now),
@@ -52,9 +51,7 @@ def record_configuration(
             actor=actor,
             payload={"hash": digest, "values": values},
         )
-        try:
-            ledger.append([draft], expected=state.sequence, durable=True)
-        except StateMoved:
-            continue
-        return digest
-    raise LedgerUnavailable(f"the state moved {_ATTEMPTS} times; start again")
+        ledger.append([draft], expected=state.sequence, durable=True)
+
+    on_newest_state(ledger, record, what="the configuration")
+    return digest

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from config.settings import RiskLimits
-from errors import Conflict, InvalidRequest, LedgerUnavailable, StateMoved
+from errors import Conflict, InvalidRequest
 from risk.calendar import SessionCalendar
 from risk.events import Draft, Event, EventKind
 from risk.ledger.protocol import Ledger
-from risk.state import ResetScope, roll
+from risk.ledger.retry import on_newest_state
+from risk.state import ResetScope, RiskState, roll
 
 __all__ = ["record_reset"]
-
-_ATTEMPTS = 50
 
 
 def record_reset(
@@ -46,8 +45,8 @@ def record_reset(
             "scope 'all' clears a latched drawdown: it needs a `reason` for the record"
         )
     day = calendar.day(now)
-    for _ in range(_ATTEMPTS):
-        state = ledger.head().state
+
+    def reset(state: RiskState) -> Event:
         used = roll(state, day).today.resets
         if used >= limits.max_daily_resets:
             raise Conflict(
@@ -64,8 +63,6 @@ def record_reset(
             actor=actor,
             payload={"scope": scope.value, "reason": reason},
         )
-        try:
-            return ledger.append([draft], expected=state.sequence, durable=True)[0]
-        except StateMoved:
-            continue
-    raise LedgerUnavailable(f"the state moved {_ATTEMPTS} times; send the reset again")
+        return ledger.append([draft], expected=state.sequence, durable=True)[0]
+
+    return on_newest_state(ledger, reset, what="the reset")

@@ -7,22 +7,23 @@ The limits are judged in the same append, so the breaker trips on the trade that
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from config.settings import RiskLimits
-from errors import Conflict, InvalidRequest, KeyTaken, LedgerUnavailable, StateMoved
+from errors import Conflict, InvalidRequest, KeyTaken, StateMoved
 from risk.breaker import Trip, trips
 from risk.calendar import SessionCalendar
-from risk.events import Draft, Event, EventKind, stamp, timestamp
+from risk.events import GENESIS, Draft, Event, EventKind, stamp, timestamp
 from risk.fixed_point import to_micro, to_nano
-from risk.ledger.protocol import Head, Ledger
+from risk.ledger.protocol import Ledger
+from risk.ledger.retry import on_newest_state
 from risk.state import RiskState, fold
 
 __all__ = ["Recorded", "TradeResult", "record_trade_result"]
 
 _UNUSUAL = 0.2
 _REPORTED = ("pnl", "pnl_percent", "unrealized_pnl_percent", "closed_at")
-_ATTEMPTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +122,12 @@ def record_trade_result(
         LedgerError: nothing was stored; sending the same report again is safe.
     """
     payload = result.payload()
-    for _ in range(_ATTEMPTS):
+
+    def report(state: RiskState) -> Recorded:
         known = ledger.by_key(result.key)
         if known is not None:
             _refuse_other_content(result, known, payload)
-            return Recorded(known, (), ledger.head().state, duplicate=True)
-        head = ledger.head()
+            return Recorded(known, (), state, duplicate=True)
         draft = Draft(
             kind=EventKind.TRADE_RESULT,
             event_id=new_id(now),
@@ -136,19 +137,16 @@ def record_trade_result(
             payload=payload,
             key=result.key,
         )
-        after = _after(head, draft)
-        found = trips(head.state, after, limits, now)
+        found = trips(state, _after(state, draft), limits, now)
         drafts = [draft, *(_trip_draft(trip, draft, new_id(now)) for trip in found)]
         try:
-            events = ledger.append(drafts, expected=head.state.sequence, durable=True)
-        except (StateMoved, KeyTaken):
-            continue
-        for event in events[1:]:
-            after = fold(after, event)
-        return Recorded(events[0], tuple(found), after)
-    raise LedgerUnavailable(
-        f"trade {result.trade_id!r} was not stored: the state moved {_ATTEMPTS} times; send again"
-    )
+            events = ledger.append(drafts, expected=state.sequence, durable=True)
+        except KeyTaken:
+            # Somebody reported this trade since we looked: look again.
+            raise StateMoved(f"trade {result.trade_id!r} was just reported") from None
+        return Recorded(events[0], tuple(found), reduce(fold, events, state))
+
+    return on_newest_state(ledger, report, what=f"trade {result.trade_id!r}")
 
 
 def _refuse_other_content(result: TradeResult, known: Event, payload: Mapping[str, Any]) -> None:
@@ -163,8 +161,9 @@ def _refuse_other_content(result: TradeResult, known: Event, payload: Mapping[st
         )
 
 
-def _after(head: Head, draft: Draft) -> RiskState:
-    return fold(head.state, stamp(draft, sequence=head.sequence + 1, previous_hash=head.hash))
+def _after(state: RiskState, draft: Draft) -> RiskState:
+    # Where the event will stand does not matter to what it adds up to.
+    return fold(state, stamp(draft, sequence=state.sequence + 1, previous_hash=GENESIS))
 
 
 def _trip_draft(trip: Trip, result: Draft, event_id: str) -> Draft:

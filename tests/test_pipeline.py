@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch import BatchRequest, decide_batch
 from errors import InvalidRequest
 from monitoring.observer import DecisionMade
-from pipeline import BatchRequest, DecisionRequest, decide, decide_batch, decide_without_knowing
+from pipeline import DecisionRequest, decide, decide_without_knowing
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.protocol import Ledger
 from tests.book import Book

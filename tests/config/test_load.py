@@ -186,10 +186,6 @@ class TestPaths:
         loaded = load(project, environ={"MODEL_STORAGE_PATH": "/models/onnx"})
         assert loaded.settings.model_storage_path == "/models/onnx"
 
-    def test_the_schema_is_relative_to_the_project(self, project: Path) -> None:
-        loaded = load(project, environ={"MLOPS__FEATURES__SCHEMA_PATH": "models/own.yaml"})
-        assert loaded.settings.features.schema_path == str(project / "models" / "own.yaml")
-
     def test_the_state_is_relative_to_the_working_directory(
         self, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

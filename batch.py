@@ -1,0 +1,131 @@
+"""Many observations at once: judged against one state, never approved, one event."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from answers import batch_row, system_error_row
+from errors import InferenceFault, LedgerError
+from monitoring.observer import BatchDecided
+from pipeline import Desk, predict
+from risk.calendar import SessionStatus
+from risk.events import Draft, EventKind, timestamp
+from risk.gate import Candidate, RiskStatus, Situation, judge
+from risk.state import RiskState, roll
+from runners.ensemble import Prediction
+from runners.signal import Signal
+
+__all__ = ["BatchRequest", "decide_batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """Many observations, judged against one state, never approved.
+
+    Attributes:
+        observations: float32, (n, observation_dim), n >= 1, finite.
+        model_name, enforce_risk_checks, caller: as for one.
+    """
+
+    observations: NDArray[np.float32]
+    model_name: str | None = None
+    enforce_risk_checks: bool = True
+    caller: str = "local"
+
+
+def decide_batch(request: BatchRequest, desk: Desk) -> dict[str, Any]:
+    """Judge many observations against one state; nothing is approved or reserved.
+
+    Returns:
+        `decisions`: one dictionary a row; and what they have in common.
+
+    Raises:
+        InvalidRequest: `model_name` names no loaded model.
+    """
+    started = desk.timer()
+    now = desk.clock()
+    batch_id = desk.new_id(now)
+    try:
+        prediction = predict(desk.models, request.observations, request.model_name)
+        session = desk.calendar.status(now)
+        state = roll(desk.ledger.head().state, session.day)
+        rows = _batch_rows(request, prediction, desk, state, session, now)
+        _record_batch(request, rows, state, desk, now, batch_id)
+        sequence, name, reason = state.sequence, prediction.model_name, None
+    except (InferenceFault, LedgerError) as fault:
+        reason = str(fault)
+        rows = [system_error_row() for _ in request.observations]
+        sequence, name = None, request.model_name or "ensemble"
+    elapsed = desk.timer() - started
+    desk.observer.observe(BatchDecided(rows=len(rows), seconds=elapsed / 1e9))
+    return {
+        "decisions": rows,
+        "fault": reason,
+        "decision_id": batch_id,
+        "model_name": name,
+        "timestamp": timestamp(now),
+        "state_sequence": sequence,
+        "latency_ms": elapsed / 1e6,
+    }
+
+
+def _batch_rows(
+    request: BatchRequest,
+    prediction: Prediction,
+    desk: Desk,
+    state: RiskState,
+    session: SessionStatus,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """One dictionary a row. Rows differ in signal and confidence only, so few are judged."""
+    verdicts: dict[tuple[Signal, bool], RiskStatus] = {}
+    rows = []
+    for signal, confidence, probabilities in zip(
+        prediction.signals,
+        prediction.confidence.tolist(),
+        prediction.probabilities.tolist(),
+        strict=True,
+    ):
+        kind = (signal, confidence >= desk.limits.min_confidence)
+        if kind not in verdicts:
+            situation = Situation(Candidate(signal, confidence), state, desk.limits, session, now)
+            verdicts[kind] = judge(situation).status
+        checked = request.enforce_risk_checks
+        rows.append(batch_row(signal, confidence, probabilities, verdicts[kind], checked=checked))
+    return rows
+
+
+def _record_batch(
+    request: BatchRequest,
+    rows: Sequence[Mapping[str, Any]],
+    state: RiskState,
+    desk: Desk,
+    now: datetime,
+    batch_id: str,
+) -> None:
+    contiguous = np.ascontiguousarray(request.observations)
+    draft = Draft(
+        kind=EventKind.BATCH,
+        event_id=batch_id,
+        at=now,
+        day=desk.calendar.day(now),
+        actor=request.caller,
+        payload={
+            "rows": len(rows),
+            "observations_sha256": hashlib.sha256(contiguous.tobytes()).hexdigest(),
+            "model_name": request.model_name,
+            "enforce_risk_checks": request.enforce_risk_checks,
+            "configuration": desk.configuration,
+            "state_sequence": state.sequence,
+            "statuses": dict(Counter(row["risk_status"] for row in rows)),
+        },
+    )
+    desk.ledger.append([draft])
