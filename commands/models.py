@@ -117,7 +117,8 @@ def promote(context: Context, name: str, version: str, reason: str) -> None:
 @click.pass_obj
 def rollback(context: Context, name: str, reason: str) -> None:
     """Make the version live again that was live before the present one."""
-    version = version_before(context.promotions().history(name))
+    promotions = context.promotions()
+    version = version_before(promotions.history(name), promotions.served(name))
     _promote(context, BentoModelStore().get(name, version), reason)
 
 

@@ -57,6 +57,15 @@ class LedgerPromotions:
             if event.payload["model"] == name
         ]
 
+    def served(self, name: str) -> Sequence[str]:
+        """Versions that services started with, on record, oldest first."""
+        return [
+            model["version"]
+            for event in self._events(EventKind.CONFIGURATION)
+            for model in event.payload["values"]["models"]
+            if model["name"] == name
+        ]
+
     def promote(self, name: str, version: str, reason: str, actor: str) -> None:
         """Put on record that a version is live.
 

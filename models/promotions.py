@@ -43,6 +43,10 @@ class Promotions(Protocol):
         """Every promotion of a model, oldest first."""
         ...
 
+    def served(self, name: str) -> Sequence[str]:
+        """Versions that services started with, on record, oldest first."""
+        ...
+
     def promote(self, name: str, version: str, reason: str, actor: str) -> None:
         """Put on record that a version is live."""
         ...
@@ -52,11 +56,13 @@ class Promotions(Protocol):
         ...
 
 
-def version_before(history: Sequence[Promotion]) -> str:
+def version_before(history: Sequence[Promotion], served: Sequence[str] = ()) -> str:
     """The version that was live before the present one: what a roll-back goes back to.
 
     Args:
-        history: of one model, oldest first.
+        history: promotions of one model, oldest first.
+        served: versions of it that services started with, oldest first; they count where no
+            earlier promotion tells, as for the model that was served before the first one.
 
     Raises:
         Conflict: nothing was live before.
@@ -64,7 +70,8 @@ def version_before(history: Sequence[Promotion]) -> str:
     if not history:
         raise Conflict("this model was never promoted; there is nothing to roll back to")
     present = history[-1].version
-    for promotion in reversed(history):
-        if promotion.version != present:
-            return promotion.version
-    raise Conflict(f"only {present} was ever promoted; there is nothing to roll back to")
+    promoted = [promotion.version for promotion in history]
+    for version in (*reversed(promoted), *reversed(served)):
+        if version != present:
+            return version
+    raise Conflict(f"only {present} was ever live; there is nothing to roll back to")

@@ -59,12 +59,16 @@ class PromotionsInMemory:
 
     acts: list[Promotion] = field(default_factory=list)
     named: set[tuple[str, str]] = field(default_factory=set)
+    started: list[tuple[str, str]] = field(default_factory=list)
 
     def current(self) -> Mapping[str, str]:
         return {act.name: act.version for act in self.acts}
 
     def history(self, name: str) -> Sequence[Promotion]:
         return [act for act in self.acts if act.name == name]
+
+    def served(self, name: str) -> Sequence[str]:
+        return [version for served, version in self.started if served == name]
 
     def promote(self, name: str, version: str, reason: str, actor: str) -> None:
         at = NOON + timedelta(minutes=len(self.acts))

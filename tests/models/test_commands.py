@@ -152,6 +152,16 @@ def test_rollback_makes_the_version_before_live_again(
     assert [act.reason for act in context.record.acts] == ["first", "second", "losing"]
 
 
+def test_the_first_promotion_rolls_back_to_what_was_served_without_one(
+    context: FixedContext, files: tuple[Path, Path]
+) -> None:
+    old, new = register_both(context, files)
+    context.record.started.append(("ppo", old))
+    run(context, "promote", "ppo", new, "--reason", "first")
+    run(context, "rollback", "ppo", "--reason", "losing")
+    assert context.record.current() == {"ppo": old}
+
+
 def test_rollback_needs_something_to_go_back_to(
     context: FixedContext, files: tuple[Path, Path]
 ) -> None:
