@@ -36,7 +36,7 @@ def create_web() -> FastAPI:
     web = FastAPI(title="usdcop", openapi_url=None, docs_url=None, redoc_url=None)
     web.add_exception_handler(ServiceError, _failed)
     for path, route in ROUTES.items():
-        web.add_api_route(path, route, methods=["GET"])
+        web.add_api_route(path, route, methods=["GET"], tags=["What the service knows"])
     return web
 
 
