@@ -19,7 +19,7 @@ from risk.gate import RiskStatus, Verdict
 from risk.sizing import PositionRecommendation
 from risk.state import RiskState
 from risk.summary import risk_metrics
-from runners.ensemble import ModelOutput, Prediction
+from runners.ensemble import ENSEMBLE_NAME, ModelOutput, Prediction
 from runners.signal import ACTIONS, Signal
 
 __all__ = ["Judged", "batch_row", "decision_answer", "system_error_answer", "system_error_row"]
@@ -115,7 +115,7 @@ def system_error_answer(
         "reasons": [message],
         "checks": [],
         "action_probs": _NOTHING_KNOWN,
-        "model_name": model_name or "ensemble",
+        "model_name": model_name or ENSEMBLE_NAME,
         "models": [],
         "timestamp": timestamp(now),
         "risk_metrics": None,

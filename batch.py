@@ -20,10 +20,10 @@ from risk.calendar import SessionStatus
 from risk.events import Draft, EventKind, timestamp
 from risk.gate import Candidate, RiskStatus, Situation, judge
 from risk.state import RiskState, roll
-from runners.ensemble import Prediction
+from runners.ensemble import ENSEMBLE_NAME, Prediction
 from runners.signal import Signal
 
-__all__ = ["BatchRequest", "decide_batch"]
+__all__ = ["BatchRequest", "decide_batch", "decide_batch_without_knowing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +53,50 @@ def decide_batch(request: BatchRequest, desk: Desk) -> dict[str, Any]:
     started = desk.timer()
     now = desk.clock()
     batch_id = desk.new_id(now)
+    fault, sequence = None, None
     try:
-        prediction = predict(desk.models, request.observations, request.model_name)
         session = desk.calendar.status(now)
         state = roll(desk.ledger.head().state, session.day)
-        rows = _batch_rows(request, prediction, desk, state, session, now)
-        _record_batch(request, rows, state, desk, now, batch_id)
-        sequence, name, reason = state.sequence, prediction.model_name, None
-    except (InferenceFault, LedgerError) as fault:
-        reason = str(fault)
-        rows = [system_error_row() for _ in request.observations]
-        sequence, name = None, request.model_name or "ensemble"
+        try:
+            prediction = predict(desk.models, request.observations, request.model_name)
+            rows = _batch_rows(request, prediction, desk, state, session, now)
+        except InferenceFault as error:
+            fault, rows = str(error), _held(request)
+        _record_batch(request, rows, fault, state, desk, now, batch_id)
+        sequence = state.sequence
+    except LedgerError as error:
+        fault, rows = str(error), _held(request)
     elapsed = desk.timer() - started
-    desk.observer.observe(BatchDecided(rows=len(rows), seconds=elapsed / 1e9))
+    desk.observer.observe(BatchDecided(rows=len(rows), seconds=elapsed / 1e9, fault=fault))
+    return _batch_answer(request, rows, fault, sequence, now, batch_id, elapsed)
+
+
+def decide_batch_without_knowing(request: BatchRequest, desk: Desk) -> dict[str, Any]:
+    """The answer when `decide_batch` itself failed: every row HOLD, not on record."""
+    now, rows = desk.clock(), _held(request)
+    fault = "the service failed; its log says why"
+    desk.observer.observe(BatchDecided(rows=len(rows), seconds=0.0, fault=fault))
+    return _batch_answer(request, rows, fault, None, now, desk.new_id(now), 0)
+
+
+def _held(request: BatchRequest) -> list[dict[str, Any]]:
+    return [system_error_row() for _ in request.observations]
+
+
+def _batch_answer(
+    request: BatchRequest,
+    rows: list[dict[str, Any]],
+    fault: str | None,
+    sequence: int | None,
+    now: datetime,
+    batch_id: str,
+    elapsed: int,
+) -> dict[str, Any]:
     return {
         "decisions": rows,
-        "fault": reason,
-        "decision_id": batch_id,
-        "model_name": name,
+        "fault": fault,
+        "batch_id": batch_id,
+        "model_name": request.model_name or ENSEMBLE_NAME,
         "timestamp": timestamp(now),
         "state_sequence": sequence,
         "latency_ms": elapsed / 1e6,
@@ -106,6 +132,7 @@ def _batch_rows(
 def _record_batch(
     request: BatchRequest,
     rows: Sequence[Mapping[str, Any]],
+    fault: str | None,
     state: RiskState,
     desk: Desk,
     now: datetime,
@@ -120,6 +147,7 @@ def _record_batch(
         actor=request.caller,
         payload={
             "rows": len(rows),
+            "fault": fault,
             "observations_sha256": hashlib.sha256(contiguous.tobytes()).hexdigest(),
             "model_name": request.model_name,
             "enforce_risk_checks": request.enforce_risk_checks,

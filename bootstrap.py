@@ -7,22 +7,21 @@ Edges and tests call it, or `build` with parts of their own.
 from __future__ import annotations
 
 import os
-import secrets
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from application import Application, World
 from config.load import load_settings
-from config.settings import ModelSettings, Settings
+from config.settings import Settings
+from deployment import ChosenModel, Deployment
 from errors import ConfigurationError
-from features.cache import FeatureCache, MemoryFeatureCache
+from features.cache import MemoryFeatureCache
 from features.schema import USDCOP_M5, Schema
+from models.choice import choose_models
 from models.on_record import LedgerPromotions
-from models.promotions import Promotions
-from models.resolution import ResolvedModel, resolve_model
+from models.promotions import NoPromotions, Promotions
+from models.resolution import Origin, ResolvedModel
 from models.store import BentoModelStore
 from models.stored import ModelStore
 from monitoring.log import LogObserver
@@ -31,69 +30,30 @@ from monitoring.prometheus import PrometheusObserver
 from monitoring.statistics import Statistics
 from pipeline import Desk
 from risk.calendar import SessionCalendar
-from risk.configuration import record_configuration
-from risk.identifiers import new_identifier
+from risk.configuration import configuration_hash, record_configuration
 from risk.ledger.protocol import Ledger
+from risk.ledger.reopening import ReopeningLedger
 from risk.ledger.sqlite import SqliteLedger
 from runners.ensemble import Ensemble
-from runners.loading import inspect_model, load_runner
+from runners.loading import load_runner
 from runners.runner import Runner
 
 __all__ = [
-    "Application",
+    "SHIPPED_MODELS",
     "build",
     "live_versions",
     "open_application",
     "open_ledger",
+    "open_promotions",
     "prepare",
-    "promotions_of",
-    "resolve_models",
+    "serve",
 ]
 
-Clock = Callable[[], datetime]
 
 SHIPPED_MODELS = Path(__file__).parent / "models" / "onnx"
 """The demonstration models of a checkout; a Bento has its models pinned instead."""
 
 _ACTOR = "service"
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """Everything that was built.
-
-    Attributes:
-        settings: in force.
-        models: the loaded models: `predict`, `predict_one`.
-        runners: the same, one by one, with their latencies.
-        origins: where each model's version came from, by model name.
-        schema: names of the observation; None when the models read something else.
-        ledger: events and risk state.
-        cache: feature vectors by timestamp.
-        statistics: counts of this process.
-        desk: what `pipeline.decide` needs.
-        started_at: when it was built.
-    """
-
-    settings: Settings
-    models: Ensemble
-    runners: tuple[Runner, ...]
-    origins: Mapping[str, str]
-    schema: Schema | None
-    ledger: Ledger
-    cache: FeatureCache
-    statistics: Statistics
-    desk: Desk
-    started_at: datetime
-
-    @property
-    def observation_dim(self) -> int:
-        """Length of the observation."""
-        return self.settings.observation_dim
-
-    def close(self) -> None:
-        """Release the ledger. Closing twice is harmless."""
-        self.ledger.close()
 
 
 def open_application(environ: Mapping[str, str] | None = None) -> Application:
@@ -102,41 +62,56 @@ def open_application(environ: Mapping[str, str] | None = None) -> Application:
     Raises:
         ServiceError: one line that says what is wrong and what would be right.
     """
-    loaded = load_settings(os.environ if environ is None else environ)
-    ledger = open_ledger(loaded.settings)
-    try:
-        return build(loaded.settings, ledger)
-    except BaseException:
-        ledger.close()
-        raise
+    return serve(prepare(load_settings(os.environ if environ is None else environ).settings))
 
 
-def prepare(settings: Settings) -> None:
-    """Find out, before any worker starts, that the service can start.
+def prepare(settings: Settings) -> Deployment:
+    """Decide what is served, make the ledger if it is new, and prove that it all works.
 
     Raises:
-        ServiceError: it cannot; one line that says why.
+        ServiceError: it does not; one line that says why.
     """
-    ledger = open_ledger(settings)
+    ledger = open_ledger(settings, create=True)
     try:
-        build(settings, ledger)
+        application = build(settings, ledger)
     finally:
         ledger.close()
+    chosen = [
+        ChosenModel(runner.name, runner.version, application.origins[runner.name])
+        for runner in application.runners
+    ]
+    return Deployment(settings, chosen)
 
 
-def open_ledger(settings: Settings) -> Ledger:
+def serve(deployment: Deployment) -> Application:
+    """Build a worker of a deployment. It starts also while the ledger cannot be opened.
+
+    Raises:
+        ModelError: a chosen version has left the store, or was damaged.
+    """
+    store = BentoModelStore()
+    resolved = [
+        ResolvedModel(store.get(model.name, model.version), Origin(model.origin))
+        for model in deployment.models
+    ]
+    settings = deployment.settings
+    ledger = ReopeningLedger(SqliteLedger.name, lambda: open_ledger(settings, create=False))
+    return _assemble(settings, ledger, resolved, World())
+
+
+def open_ledger(settings: Settings, *, create: bool) -> Ledger:
     """The ledger that the settings name.
 
     Raises:
-        ConfigurationError: they name one that is not there.
-        LedgerError: it cannot be opened.
+        ConfigurationError: they name a kind that is not there.
+        LedgerError: it cannot be opened, or is not there and may not be made.
     """
     if settings.redis.host is not None:
         raise ConfigurationError(
             f"redis.host is {settings.redis.host!r}: this version keeps its ledger in the "
             "embedded store only; leave redis.host (REDIS_HOST) empty"
         )
-    return SqliteLedger(Path(settings.state_path))
+    return SqliteLedger(Path(settings.state_path), create=create)
 
 
 def build(
@@ -144,52 +119,53 @@ def build(
     ledger: Ledger,
     *,
     store: ModelStore | None = None,
-    clock: Clock = lambda: datetime.now(UTC),
-    timer: Callable[[], int] = time.perf_counter_ns,
-    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    world: World | None = None,
 ) -> Application:
-    """Load the models, record the configuration, and join the parts.
+    """Choose the models, load them, join the parts, and put the configuration on record.
 
     Args:
         settings: in force.
         ledger: open; stays the caller's to close if this raises.
         store: of models; by default the BentoML model store of this machine.
-        clock: aware time; a replay steps it.
-        timer: nanoseconds of a clock that never goes back.
-        random_bytes: that many fresh random bytes.
+        world: time and randomness; by default the real ones.
 
     Raises:
         ServiceError: a part does not fit; one line that says which.
     """
-    _refuse_what_cannot_be_kept(settings)
-    schema = USDCOP_M5 if settings.observation_dim == len(USDCOP_M5.names) else None
-    resolved = resolve_models(settings, ledger, store or BentoModelStore())
-    runners = _load(settings, resolved, schema)
-    calendar = SessionCalendar(settings.trading_hours, settings.calendar)
-    calendar.status(clock())  # loads the holidays now and not with the first decision
-
-    def new_id(now: datetime) -> str:
-        return new_identifier(now, random_bytes(10))
-
-    configuration = record_configuration(
-        _what_decides(settings, runners, schema),
+    live = ledger.head().state.live_models
+    resolved = choose_models(settings, live, store or BentoModelStore(), SHIPPED_MODELS)
+    world = world or World()
+    application = _assemble(settings, ledger, resolved, world)
+    record_configuration(
+        _what_decides(settings, application.runners, application.schema),
         ledger=ledger,
-        calendar=calendar,
-        now=clock(),
-        new_id=new_id,
+        calendar=application.desk.calendar,
+        now=world.clock(),
+        new_id=world.new_id,
         actor=_ACTOR,
     )
+    return application
+
+
+def _assemble(
+    settings: Settings, ledger: Ledger, resolved: Sequence[ResolvedModel], world: World
+) -> Application:
+    _refuse_what_cannot_be_kept(settings)
+    schema = USDCOP_M5 if settings.observation_dim == len(USDCOP_M5.names) else None
+    runners = _load(settings, resolved, schema)
     models, statistics = Ensemble(runners, settings.ensemble.strategy), Statistics()
+    calendar = SessionCalendar(settings.trading_hours, settings.calendar)
+    calendar.status(world.clock())  # loads the holidays now and not with the first decision
     desk = Desk(
         models=models,
         ledger=ledger,
         limits=settings.risk_limits,
         calendar=calendar,
         capital_usd=settings.capital_usd,
-        configuration=configuration,
-        clock=clock,
-        timer=timer,
-        new_id=new_id,
+        configuration=configuration_hash(_what_decides(settings, runners, schema)),
+        clock=world.clock,
+        timer=world.timer,
+        new_id=world.new_id,
         observer=Observers([statistics, PrometheusObserver(), LogObserver()]),
     )
     return Application(
@@ -202,7 +178,7 @@ def build(
         cache=MemoryFeatureCache(settings.book, settings.cache),
         statistics=statistics,
         desk=desk,
-        started_at=clock(),
+        started_at=world.clock(),
     )
 
 
@@ -216,64 +192,36 @@ def _refuse_what_cannot_be_kept(settings: Settings) -> None:
             )
 
 
-def promotions_of(
-    ledger: Ledger,
-    settings: Settings,
-    *,
-    clock: Clock = lambda: datetime.now(UTC),
-    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
-) -> Promotions:
-    """Which model versions are live, on record in this ledger."""
-    calendar = SessionCalendar(settings.trading_hours, settings.calendar)
-    return LedgerPromotions(
-        ledger, calendar, clock, lambda now: new_identifier(now, random_bytes(10))
-    )
+def open_promotions(settings: Settings) -> Promotions:
+    """Which model versions are live, on record in the ledger of these settings.
 
-
-def resolve_models(
-    settings: Settings, ledger: Ledger, store: ModelStore
-) -> tuple[ResolvedModel, ...]:
-    """The version of each enabled model that this configuration serves, in configured order.
-
-    A model named by `tag` that the store has no version of is registered from the file that
-    the project ships for it, if it does.
-
-    Raises:
-        ModelError: a model is missing, damaged, or named twice with different versions.
+    Without a ledger nothing is, and nothing can be promoted: a promotion in a folder that no
+    service runs in would have no effect.
     """
-    live = ledger.head().state.live_models
-    root = Path(settings.model_storage_path)
-    for model in settings.enabled_models:
-        _register_shipped(model, store)
-    return tuple(
-        resolve_model(model, store=store, live=live, storage_path=root, inspect=inspect_model)
-        for model in settings.enabled_models
-    )
+    path = Path(settings.state_path)
+    if settings.redis.host is None and not path.exists():
+        return NoPromotions(
+            f"there is no ledger at {path} yet; start the service once, or set "
+            "MLOPS__STATE_PATH to its ledger"
+        )
+    calendar, world = SessionCalendar(settings.trading_hours, settings.calendar), World()
+    ledger = open_ledger(settings, create=False)
+    return LedgerPromotions(ledger, calendar, world.clock, world.new_id)
 
 
 def live_versions(settings: Settings) -> dict[str, str]:
-    """Model name to the version that a service with these settings serves.
+    """Model name to the version that a service with these settings would serve now.
 
     Raises:
         ServiceError: a model cannot be resolved, or the ledger not be read.
     """
-    ledger = open_ledger(settings)
-    try:
-        resolved = resolve_models(settings, ledger, BentoModelStore())
-    finally:
-        ledger.close()
+    live = open_promotions(settings).current()
+    resolved = choose_models(settings, live, BentoModelStore(), SHIPPED_MODELS)
     return {model.stored.name: model.stored.version for model in resolved}
 
 
-def _register_shipped(model: ModelSettings, store: ModelStore) -> None:
-    shipped = SHIPPED_MODELS / f"{model.name}.onnx"
-    if model.tag == model.name and shipped.is_file() and not store.versions(model.name):
-        content = shipped.read_bytes()
-        store.register(model.name, content, inspect_model(content, source=str(shipped)))
-
-
 def _load(
-    settings: Settings, resolved: tuple[ResolvedModel, ...], schema: Schema | None
+    settings: Settings, resolved: Sequence[ResolvedModel], schema: Schema | None
 ) -> tuple[Runner, ...]:
     feature_schema = None if schema is None else schema.hash
     return tuple(

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import click
 
-from bootstrap import open_ledger, promotions_of
+from bootstrap import open_promotions
 from commands.bundle import bundle
 from commands.config import config
 from commands.export import export
@@ -36,8 +36,7 @@ class Program:
 
     def promotions(self) -> Promotions:
         """Which model versions are live, on record."""
-        settings = self._loaded.settings
-        return promotions_of(open_ledger(settings), settings)
+        return open_promotions(self._loaded.settings)
 
     @cached_property
     def _loaded(self) -> LoadedSettings:

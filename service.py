@@ -31,8 +31,9 @@ from api.messages import (
     TradeResultRequest,
 )
 from api.web import create_web
-from bootstrap import open_application, prepare
-from config.load import LoadedSettings, load_settings
+from bootstrap import prepare, serve
+from config.load import load_settings
+from deployment import Deployment
 from errors import ServiceError
 
 __all__ = ["DecisionService"]
@@ -47,19 +48,35 @@ Act on `approved`, not on `signal`, and not after `valid_until`. Report every cl
 web = create_web()
 
 
+SMALL_BODY_BYTES = 128 * 1024
+"""Largest body of every route but the batch's: 4,096 numbers by name fit."""
+
+DEPLOYMENT = "USDCOP_DEPLOYMENT"
+"""Variable in which the arbiter hands its decisions to the workers."""
+
+
 @cache
-def loaded_settings() -> LoadedSettings:
-    """The configuration of this process, read once."""
-    return load_settings(os.environ)
+def deployment() -> Deployment:
+    """What this start of the service decided: by the arbiter, or here where there is none."""
+    decided = os.environ.get(DEPLOYMENT)
+    return Deployment.from_json(decided) if decided else decide_deployment()
+
+
+def decide_deployment() -> Deployment:
+    """Read the configuration and choose the models; one line of ServiceError if that fails."""
+    settings = load_settings(os.environ).settings
+    check_access(settings)
+    return prepare(settings)
 
 
 def guard(app: App) -> Guard:
     """The guard around every route, made in the worker when its first message arrives."""
-    settings = loaded_settings().settings
+    settings = deployment().settings
     return Guard(
         app,
         access=Access(settings),
-        max_body_bytes=settings.access.max_body_bytes,
+        max_body_bytes=min(SMALL_BODY_BYTES, settings.access.max_body_bytes),
+        bulky={"/v1/inference/batch": settings.access.max_body_bytes},
         new_request_id=lambda: secrets.token_hex(8),
         fields={
             "/v1/inference": tuple(InferenceRequest.model_fields),
@@ -97,20 +114,15 @@ class DecisionService:
     def refuse_to_start_wrong() -> None:
         """Stop with one line, before any worker starts, when the service cannot work."""
         try:
-            loaded = loaded_settings()
-            check_access(loaded.settings)
-            prepare(loaded.settings)
+            os.environ[DEPLOYMENT] = decide_deployment().to_json()
         except ServiceError as error:
             print(f"usdcop cannot start: {error}", file=sys.stderr)  # noqa: T201
             sys.exit(2)
-        # BentoML starts workers in another folder; relative paths must mean the same there.
-        os.environ["MLOPS_CONFIG_PATH"] = str(loaded.file)
-        os.environ["MLOPS__STATE_PATH"] = loaded.settings.state_path
 
     def __init__(self) -> None:
-        logging.getLogger("usdcop").setLevel(loaded_settings().settings.logging.level)
+        logging.getLogger("usdcop").setLevel(deployment().settings.logging.level)
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_a_fault)
-        self.application = open_application()
+        self.application = serve(deployment())
         self.handlers = Handlers(self.application)
         web.state.application = self.application
 

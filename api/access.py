@@ -211,7 +211,7 @@ Table = dict[str, dict[str, Role | None]]
 
 
 def _tables(routes: Mapping[str, Role | None]) -> tuple[Table, Table]:
-    """Split routes by whether their last segment is free; HEAD follows GET."""
+    """Split routes by whether their last segment is free."""
     exact: Table = {}
     free: Table = {}
     for route, role in routes.items():
@@ -221,6 +221,4 @@ def _tables(routes: Mapping[str, Role | None]) -> tuple[Table, Table]:
         else:
             methods = exact.setdefault(path, {})
         methods[method] = role
-        if method == "GET":
-            methods["HEAD"] = role
     return exact, free

@@ -14,6 +14,14 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+PAGE = "/"
+PAGE_POLICY = (
+    b"content-security-policy",
+    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:",
+)
+"""BentoML's page loads a tracker of its makers, which a browser must not run here."""
+
 REPORTS = frozenset({"/health"})
 """Paths whose 503 is a report of the service's state and no error."""
 
@@ -76,6 +84,8 @@ class Answer:
                 (b"access-control-expose-headers", b"X-Request-Id"),
                 (b"vary", b"Origin"),
             )
+        if path == PAGE:
+            self._headers += (PAGE_POLICY,)
         self.request_id = request_id
         self.path = path
         self.allowed_origin = allowed_origin

@@ -47,6 +47,7 @@ CODES: Mapping[int, str] = MappingProxyType(
         403: "forbidden",
         404: "not_found",
         405: "method_not_allowed",
+        408: "request_timeout",
         409: "conflict",
         413: "too_large",
         415: "unsupported_media_type",

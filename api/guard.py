@@ -7,6 +7,7 @@ request id and, from status 400 on, in the one shape of `api.failures`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -42,6 +43,8 @@ class Guard:
         app: what is guarded.
         access: keys and routes.
         max_body_bytes: largest request body; a larger one is 413.
+        bulky: path to the largest body of a route that takes larger ones.
+        body_seconds: how long a body may take to arrive; a slower one is 408.
         new_request_id: makes the id that an answer carries as `X-Request-Id`; ASCII.
         fields: path to the names that its body may have, for the message about an unknown one.
     """
@@ -52,12 +55,16 @@ class Guard:
         *,
         access: Access,
         max_body_bytes: int,
+        bulky: Mapping[str, int] | None = None,
+        body_seconds: float = 4.0,
         new_request_id: Callable[[], str],
         fields: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._app = app
         self._access = access
         self._max_body_bytes = max_body_bytes
+        self._bulky = bulky or {}
+        self._body_seconds = body_seconds
         self._new_request_id = new_request_id
         self._fields = fields or {}
 
@@ -112,7 +119,7 @@ class Guard:
             await answer.fail(verdict)
             return
         if scope["method"] in METHODS_WITH_BODY:
-            body = await self._body(receive, headers)
+            body = await self._body(receive, headers, answer.path)
             if body is None:
                 return
             if isinstance(body, Failure):
@@ -138,17 +145,25 @@ class Guard:
             await answer.fail(FAULT)
 
     async def _body(
-        self, receive: Receive, headers: Mapping[bytes, bytes]
+        self, receive: Receive, headers: Mapping[bytes, bytes], path: str
     ) -> bytes | Failure | None:
         encoding = headers.get(b"content-encoding")
         if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
             return ENCODED
-        return await read_body(
-            receive,
-            content_type=headers.get(b"content-type", b""),
-            declared=headers.get(b"content-length", b""),
-            limit=self._max_body_bytes,
-        )
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await read_body(
+                    receive,
+                    content_type=headers.get(b"content-type", b""),
+                    declared=headers.get(b"content-length", b""),
+                    limit=self._bulky.get(path, self._max_body_bytes),
+                )
+        except TimeoutError:
+            return Failure(
+                408,
+                f"the body did not arrive within {self._body_seconds:g} s",
+                headers=((b"connection", b"close"),),
+            )
 
 
 def _path(scope: Scope) -> str:

@@ -24,8 +24,8 @@ from api.messages import (
     TradeResultRequest,
 )
 from api.vectors import batch_vectors, request_vector
-from batch import BatchRequest, decide_batch
-from bootstrap import Application
+from application import Application
+from batch import BatchRequest, decide_batch, decide_batch_without_knowing
 from errors import InvalidRequest, NotReady, RequestError, ServiceError, TooLarge
 from monitoring.observer import ResultRecorded
 from pipeline import DecisionRequest, decide, decide_without_knowing
@@ -39,6 +39,7 @@ __all__ = ["Handlers"]
 
 _LOGGER = logging.getLogger("usdcop.api")
 _MOST_WAITING = 1024
+_LONGEST_WAIT = 4.0  # seconds; BentoML cuts a request off at `traffic.timeout`, in words of its own
 
 Result = TypeVar("Result")
 
@@ -92,8 +93,18 @@ class Handlers:
                 code="overloaded",
             )
         self._waiting += 1
+        job = self._thread.submit(work)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            async with asyncio.timeout(_LONGEST_WAIT):
+                return await asyncio.shield(asyncio.wrap_future(job))
+        except TimeoutError:
+            if job.cancel():
+                raise NotReady(
+                    f"the request waited {_LONGEST_WAIT:g} s and was not begun; send it again",
+                    code="overloaded",
+                ) from None
+            # It runs already: what it puts on record must be told.
+            return await asyncio.wrap_future(job)
         finally:
             self._waiting -= 1
 
@@ -108,13 +119,17 @@ class Handlers:
             caller=caller,
         )
         try:
-            return decide(request, self._desk)
+            answer = decide(request, self._desk)
         except RequestError:
             raise
         except Exception:
             # The edge: whatever went wrong, the desk gets a HOLD and the fault is on the log.
             _LOGGER.exception("a decision failed")
-            return decide_without_knowing(request, self._desk)
+            answer = decide_without_knowing(request, self._desk)
+        sent = message.observation is not None or message.features is not None
+        if sent and message.timestamp is not None:
+            self._application.cache.put(message.timestamp, request.observation, self._desk.clock())
+        return answer
 
     def _decide_batch(self, message: BatchInferenceRequest, caller: str) -> dict[str, Any]:
         most = self._application.settings.max_batch_size
@@ -145,7 +160,13 @@ class Handlers:
             enforce_risk_checks=message.enforce_risk_checks,
             caller=caller,
         )
-        return decide_batch(request, self._desk)
+        try:
+            return decide_batch(request, self._desk)
+        except RequestError:
+            raise
+        except Exception:
+            _LOGGER.exception("a batch failed")
+            return decide_batch_without_knowing(request, self._desk)
 
     def _chosen_model(self, message: InferenceRequest | BatchInferenceRequest) -> str | None:
         """The model that decides alone; None for the ensemble."""
@@ -185,7 +206,7 @@ class Handlers:
 
     def _reset(self, message: ResetRequest, caller: str) -> dict[str, Any]:
         desk, now = self._desk, self._desk.clock()
-        event = record_reset(
+        event, state = record_reset(
             message.scope,
             message.reason,
             ledger=desk.ledger,
@@ -195,7 +216,6 @@ class Handlers:
             new_id=desk.new_id,
             actor=caller,
         )
-        state = roll(desk.ledger.head().state, desk.calendar.day(now))
         return {
             "scope": message.scope.value,
             "risk_metrics": risk_metrics(state),

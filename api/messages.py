@@ -31,12 +31,13 @@ __all__ = [
     "TradeResultRequest",
 ]
 
+_MOST_VALUES = 4096
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199
 
 
 def _only_text(value: object) -> object:
-    # pydantic would read a number as seconds since 1970.
-    if value is not None and not isinstance(value, str):
+    # pydantic would read a number, also one in quotes, as seconds since 1970.
+    if value is not None and not (isinstance(value, str) and value[4:5] == "-"):
         raise ValueError("a time is ISO 8601 text with a zone, e.g. 2026-03-02T13:05:00Z")
     return value
 
@@ -78,9 +79,11 @@ class Answer(BaseModel):
 class InferenceRequest(Request):
     """One observation, from exactly one of `observation`, `features` or `timestamp` alone."""
 
-    observation: list[Number] | None = None
+    observation: Annotated[list[Number], Field(max_length=_MOST_VALUES, fail_fast=True)] | None = (
+        None
+    )
     """The vector: `observation_dim` finite numbers, in the order of the feature schema."""
-    features: dict[str, Number] | None = None
+    features: Annotated[dict[str, Number], Field(max_length=_MOST_VALUES)] | None = None
     """The vector by name; every feature of the schema, in any order."""
     timestamp: Time | None = None
     """When the observation was known. With a vector: caches it. Alone: reads the cache."""
@@ -231,11 +234,13 @@ class BatchAnswer(Answer):
     results: list[dict[str, Any]]
     total: int
     errors: int
-    decision_id: str
+    batch_id: str
+    """Names the batch on record."""
     model_name: str
     timestamp: str
     state_sequence: int | None
     fault: str | None
+    """Why every row is HOLD with SYSTEM_ERROR."""
     latency_ms: float
 
 

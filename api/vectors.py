@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.messages import InferenceRequest
-from bootstrap import Application
+from application import Application
 from errors import InvalidRequest, NotFound
 
 __all__ = ["batch_vectors", "request_vector"]
@@ -24,8 +24,6 @@ def request_vector(
 ) -> NDArray[np.float32]:
     """The observation of a request, (observation_dim,), finite.
 
-    A vector that comes with a timestamp is cached under it.
-
     Raises:
         InvalidRequest: not exactly one source, a wrong length, a number that float32 cannot
             hold, or a name that the schema does not know.
@@ -34,16 +32,12 @@ def request_vector(
     if message.observation is not None and message.features is not None:
         raise InvalidRequest(f"`observation` and `features` are both given; send one of {_SOURCES}")
     if message.observation is not None:
-        vector = _checked(message.observation, application.observation_dim)
-    elif message.features is not None:
-        vector = _by_name(message.features, application)
-    elif message.timestamp is not None:
-        return _cached(message.timestamp, application, now)
-    else:
-        raise InvalidRequest(f"there is nothing to decide on; send one of {_SOURCES}")
+        return _checked(message.observation, application.observation_dim)
+    if message.features is not None:
+        return _by_name(message.features, application)
     if message.timestamp is not None:
-        application.cache.put(message.timestamp, vector, now)
-    return vector
+        return _cached(message.timestamp, application, now)
+    raise InvalidRequest(f"there is nothing to decide on; send one of {_SOURCES}")
 
 
 def batch_vectors(
@@ -94,12 +88,19 @@ def _checked(values: Sequence[float], dimension: int) -> NDArray[np.float32]:
     try:
         with np.errstate(over="ignore"):
             vector = np.array(values, dtype=np.float32)
-    except OverflowError:
-        vector = np.full(dimension, np.inf, np.float32)
+    except OverflowError:  # an integer that even a 64-bit float cannot hold
+        vector = np.array([_bounded(value) for value in values], dtype=np.float32)
     if not np.isfinite(vector).all():
         index = int(np.argmin(np.isfinite(vector)))
         raise InvalidRequest(f"value {index} is no finite 32-bit number: {values[index]!r:.40}")
     return vector
+
+
+def _bounded(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
 
 
 def _by_name(features: dict[str, float], application: Application) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.failures import failure_of
-from bootstrap import Application
+from application import Application
 from errors import LedgerError, NotFound, ServiceError
 from risk.events import Event, EventKind, timestamp
 from risk.summary import summarise
@@ -68,6 +68,8 @@ def _ledger_health(application: Application) -> dict[str, Any]:
         sequence = ledger.head().sequence
     except LedgerError as error:
         return {"status": "unhealthy", "backend": ledger.name, "reason": str(error)}
+    if ledger.trouble is not None:
+        return {"status": "unhealthy", "backend": ledger.name, "reason": ledger.trouble}
     return {"status": "healthy", "backend": ledger.name, "sequence": sequence}
 
 
@@ -83,7 +85,7 @@ def risk_summary(application: App) -> dict[str, Any]:
 def decisions(
     application: App,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> dict[str, Any]:
     """Decisions on record, newest first; `next` is the `before` of the following page."""
     events = application.ledger.recent([EventKind.DECISION], limit=limit + 1, before=before)

@@ -20,12 +20,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FieldSerializationInfo,
     SecretStr,
+    field_serializer,
     field_validator,
     model_validator,
 )
 
 __all__ = [
+    "REVEAL_SECRETS",
     "AccessKey",
     "AccessSettings",
     "Algorithm",
@@ -43,6 +46,9 @@ __all__ = [
     "Settings",
     "TradingHours",
 ]
+
+REVEAL_SECRETS = {"secrets": "revealed"}
+"""Context of `model_dump` that writes secrets out, for a process of the same service."""
 
 IDENTIFIER = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -344,6 +350,10 @@ class RedisSettings(Section):
     password: SecretStr | None = None
     db: NonNegativeInt = 0
 
+    @field_serializer("password", when_used="json-unless-none")
+    def _hidden_unless_revealed(self, value: SecretStr, info: FieldSerializationInfo) -> str:
+        return value.get_secret_value() if info.context == REVEAL_SECRETS else str(value)
+
     @field_validator("host", mode="before")
     @classmethod
     def _empty_means_none(cls, value: object) -> object:
@@ -367,7 +377,7 @@ class AccessSettings(Section):
     open_metrics: Annotated[bool, Field(strict=True)] = True
     """Serve /metrics without a key."""
     max_body_bytes: PositiveInt = 8 * 1024 * 1024
-    """Largest request body; a batch of 4,096 rows of 45 numbers is about 4 MB."""
+    """Largest batch; one of 4,096 rows of 45 numbers is about 4 MB. Other bodies: 128 KiB."""
     allowed_origins: tuple[Origin, ...] = ()
     """Origins that a browser may call from, beside the service's own."""
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from errors import Conflict
+from errors import Conflict, LedgerUnavailable
 
-__all__ = ["Promotion", "Promotions", "version_before"]
+__all__ = ["NoPromotions", "Promotion", "Promotions", "version_before"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,40 @@ class Promotions(Protocol):
     def versions_on_record(self) -> AbstractSet[tuple[str, str]]:
         """(name, version) of every model that some event names."""
         ...
+
+
+class NoPromotions:
+    """Nothing is on record, and nothing can be put there.
+
+    Args:
+        reason: why not, and what would help.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def current(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    def history(self, name: str) -> Sequence[Promotion]:
+        """None."""
+        del name
+        return ()
+
+    def served(self, name: str) -> Sequence[str]:
+        """None."""
+        del name
+        return ()
+
+    def versions_on_record(self) -> AbstractSet[tuple[str, str]]:
+        """None."""
+        return frozenset()
+
+    def promote(self, name: str, version: str, reason: str, actor: str) -> None:
+        """Raises LedgerUnavailable with the reason."""
+        del name, version, reason, actor
+        raise LedgerUnavailable(self._reason)
 
 
 def version_before(history: Sequence[Promotion], served: Sequence[str] = ()) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 
-from monitoring.observer import DecisionMade, Observation, ResultRecorded
+from monitoring.observer import BatchDecided, DecisionMade, Observation, ResultRecorded
 
 __all__ = ["LogObserver"]
 
@@ -18,6 +18,8 @@ class LogObserver:
             case DecisionMade(risk_status="SYSTEM_ERROR", reason=reason, stored=stored):
                 kept = "on record" if stored else "not on record"
                 _LOGGER.error("answered HOLD, SYSTEM_ERROR (%s): %s", kept, reason)
+            case BatchDecided(rows=rows, fault=str(fault)):
+                _LOGGER.error("answered %d rows with HOLD, SYSTEM_ERROR: %s", rows, fault)
             case ResultRecorded(trips=trips) if trips:
                 _LOGGER.warning("the circuit breaker opened: %s", ", ".join(trips))
             case _:

@@ -32,10 +32,17 @@ class DecisionMade:
 
 @dataclass(frozen=True, slots=True)
 class BatchDecided:
-    """A batch of `rows` decisions was answered in `seconds`."""
+    """A batch was answered.
+
+    Attributes:
+        rows: decisions in it.
+        seconds: from request to answer, ledger included.
+        fault: why every row was answered HOLD; None when they were judged.
+    """
 
     rows: int
     seconds: float
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ CONFIDENCE = Histogram(
 )
 UNSTORED = Counter("usdcop_decisions_not_stored_total", "Decisions that are not on record")
 BATCH_ROWS = Counter("usdcop_batch_rows_total", "Rows of batches answered")
+BATCH_FAULTS = Counter(
+    "usdcop_batch_faults_total", "Batches of which every row was answered HOLD for a fault"
+)
 BATCH_SECONDS = Histogram(
     "usdcop_batch_seconds", "From a checked batch to its stored answer", buckets=_SECONDS
 )
@@ -42,7 +45,8 @@ class PrometheusObserver:
         match observation:
             case DecisionMade():
                 _count_decision(observation)
-            case BatchDecided(rows=rows, seconds=seconds):
+            case BatchDecided(rows=rows, seconds=seconds, fault=fault):
+                BATCH_FAULTS.inc(fault is not None)
                 BATCH_ROWS.inc(rows)
                 BATCH_SECONDS.observe(seconds)
             case ResultRecorded(duplicate=duplicate, trips=trips):

@@ -30,8 +30,9 @@ class Statistics:
             match observation:
                 case DecisionMade():
                     self._count_decision(observation)
-                case BatchDecided(rows=rows):
+                case BatchDecided(rows=rows, fault=fault):
                     self._totals["batches"] += 1
+                    self._totals["batch_faults"] += fault is not None
                     self._totals["batch_rows"] += rows
                 case ResultRecorded(duplicate=duplicate, trips=trips):
                     self._totals["duplicate_results" if duplicate else "trade_results"] += 1
@@ -54,7 +55,11 @@ class Statistics:
                 "not_stored": totals["not_stored"],
                 **by,
             },
-            "batches": {"total": totals["batches"], "rows": totals["batch_rows"]},
+            "batches": {
+                "total": totals["batches"],
+                "rows": totals["batch_rows"],
+                "faults": totals["batch_faults"],
+            },
             "trade_results": {
                 "total": totals["trade_results"],
                 "duplicates": totals["duplicate_results"],

@@ -162,6 +162,18 @@ def _session(situation: Situation) -> Check:
     return Check("session", status, "closed", None, closure.message)
 
 
+def _clock(situation: Situation) -> Check:
+    recorded, today = situation.state.today.day, situation.session.day
+    told = today.isoformat()
+    if recorded is None or recorded <= today:
+        return Check("clock", RiskStatus.SYSTEM_ERROR, told, None)
+    message = (
+        f"the clock says {today}, but {recorded} is on record: either it is wrong now or it was "
+        "then; set it right, or reset with scope all"
+    )
+    return Check("clock", RiskStatus.SYSTEM_ERROR, told, recorded.isoformat(), message)
+
+
 def _breaker(situation: Situation) -> Check:
     causes = active_causes(situation.state, situation.now)
     if not causes:
@@ -228,6 +240,7 @@ RULES: tuple[Callable[[Situation], Check], ...] = (
     _signal,
     _confidence,
     _session,
+    _clock,
     _breaker,
     _cooldown,
     _daily_loss,

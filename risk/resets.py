@@ -9,7 +9,7 @@ from risk.calendar import SessionCalendar
 from risk.events import Draft, Event, EventKind
 from risk.ledger.protocol import Ledger
 from risk.ledger.retry import on_newest_state
-from risk.state import ResetScope, RiskState, roll
+from risk.state import ResetScope, RiskState, fold, roll
 
 __all__ = ["record_reset"]
 
@@ -24,8 +24,8 @@ def record_reset(
     now: datetime,
     new_id: Callable[[datetime], str],
     actor: str,
-) -> Event:
-    """Clear what the scope clears.
+) -> tuple[Event, RiskState]:
+    """Clear what the scope clears; returns the event and the state after it.
 
     ============================================== =========== =========
     cleared                                        daily       all
@@ -46,7 +46,7 @@ def record_reset(
         )
     day = calendar.day(now)
 
-    def reset(state: RiskState) -> Event:
+    def reset(state: RiskState) -> tuple[Event, RiskState]:
         used = roll(state, day).today.resets
         if used >= limits.max_daily_resets:
             raise Conflict(
@@ -63,6 +63,7 @@ def record_reset(
             actor=actor,
             payload={"scope": scope.value, "reason": reason},
         )
-        return ledger.append([draft], expected=state.sequence, durable=True)[0]
+        (event,) = ledger.append([draft], expected=state.sequence, durable=True)
+        return event, fold(state, event)
 
     return on_newest_state(ledger, reset, what="the reset")

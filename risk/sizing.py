@@ -76,7 +76,7 @@ def recommend(
 
 def _cut(value: float, steps: int) -> float:
     # 0.29 is 0.28999999999999998 in binary: what is a whole step but for that stays one.
-    return math.floor(round(value * steps, 3)) / steps
+    return math.floor(value * steps * (1 + 1e-12)) / steps
 
 
 def _level(size: float) -> RiskLevel:

@@ -210,13 +210,12 @@ def _trade_result(state: RiskState, event: Event) -> RiskState:
 
 def _breaker_tripped(state: RiskState, event: Event) -> RiskState:
     trip = event.payload
-    cause = Cause(
-        kind=CauseKind(trip["cause"]),
-        since=event.at,
-        until=_time(trip["until"]),
-        value=trip["value"],
-        limit=trip["limit"],
-    )
+    kind, until = CauseKind(trip["cause"]), _time(trip["until"])
+    standing = state.cause(kind)
+    if until is not None and standing is not None and standing.until is not None:
+        # A clock that went back must not release a cause early.
+        until = max(until, standing.until)
+    cause = Cause(kind, since=event.at, until=until, value=trip["value"], limit=trip["limit"])
     return replace(state, causes=(*_without(state.causes, cause.kind), cause))
 
 
@@ -228,7 +227,10 @@ def _reset(state: RiskState, event: Event) -> RiskState:
     return replace(
         state,
         today=DayCounters(
-            day=state.today.day, mark_carried=state.mark, resets=state.today.resets + 1
+            # The way out when a wrong clock has put a date of the future on record.
+            day=event.day if everything else state.today.day,
+            mark_carried=state.mark,
+            resets=state.today.resets + 1,
         ),
         # The open mark belongs to the new base, or an open loss would be a drawdown at once.
         high_water_mark=state.equity + state.mark if everything else state.high_water_mark,

@@ -58,7 +58,7 @@ class Book:
         )
 
     def reset(self, scope: ResetScope = ResetScope.DAILY, reason: str = "") -> Event:
-        return record_reset(
+        event, _ = record_reset(
             scope,
             reason,
             ledger=self.ledger,
@@ -68,6 +68,7 @@ class Book:
             new_id=self.new_id,
             actor="tester",
         )
+        return event
 
     @property
     def state(self) -> RiskState:

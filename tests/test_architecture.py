@@ -10,7 +10,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 PACKAGES = ("api", "commands", "config", "features", "models", "monitoring", "risk", "runners")
-MODULES = ("answers", "batch", "bootstrap", "cli", "errors", "pipeline", "service")
+MODULES = (
+    "answers",
+    "application",
+    "batch",
+    "bootstrap",
+    "cli",
+    "deployment",
+    "errors",
+    "pipeline",
+    "service",
+)
 OURS = {*PACKAGES, *MODULES}
 EDGES = {"api", "commands", "cli", "service"}
 
@@ -21,6 +31,7 @@ ADAPTERS = {
     "features/files.py",
     "features/tables.py",
     "models/bundle.py",
+    "models/choice.py",
     "models/export.py",
     "models/policies.py",
     "models/resolution.py",
@@ -28,7 +39,9 @@ ADAPTERS = {
     "models/stored.py",
     "monitoring/log.py",
     "monitoring/prometheus.py",
+    "risk/ledger/file.py",
     "risk/ledger/sqlite.py",
+    "risk/ledger/sqlite_schema.py",
     "runners/session.py",
 }
 PURE_PACKAGES = ("features", "models", "monitoring", "risk", "runners", "config")

@@ -255,7 +255,7 @@ def test_a_batch_is_one_event_and_never_approves(book: Book) -> None:
     batch = decide_batch(BatchRequest(np.zeros((5, 45), np.float32)), desk_of(book))
     assert [row["approved"] for row in batch["decisions"]] == [False] * 5
     assert [row["would_approve"] for row in batch["decisions"]] == [True] * 5
-    event = book.ledger.by_id(batch["decision_id"])
+    event = book.ledger.by_id(batch["batch_id"])
     assert event is not None
     assert event.payload["rows"] == 5
     assert event.payload["statuses"] == {"DRY_RUN": 5}

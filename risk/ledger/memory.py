@@ -14,6 +14,7 @@ class MemoryLedger:
     """Events in a list. Threads may share it; processes cannot."""
 
     name = "memory"
+    trouble = None
 
     def __init__(self) -> None:
         self._lock = Lock()

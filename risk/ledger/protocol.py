@@ -49,6 +49,11 @@ class Ledger(Protocol):
         """Which kind of store this is, e.g. `sqlite`."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the newest append failed; None when it did not."""
+        ...
+
     def head(self) -> Head:
         """The newest sequence, its hash, and the state."""
         ...

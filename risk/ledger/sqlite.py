@@ -11,34 +11,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from urllib.parse import quote
 
 from errors import KeyTaken, LedgerCorrupt, LedgerUnavailable
 from risk.events import GENESIS, Draft, Event, EventKind
+from risk.ledger.file import identity_of, open_file
 from risk.ledger.protocol import EMPTY, Head, advance
+from risk.ledger.sqlite_schema import prepare, transaction
 from risk.state import RiskState
 
 __all__ = ["SqliteLedger"]
 
-_VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE event (
-    sequence INTEGER PRIMARY KEY,
-    kind     TEXT NOT NULL,
-    id       TEXT NOT NULL UNIQUE,
-    key      TEXT UNIQUE,
-    hash     TEXT NOT NULL,
-    body     BLOB NOT NULL
-) STRICT;
-CREATE INDEX event_kind ON event (kind, sequence);
-CREATE TABLE head (
-    one            INTEGER PRIMARY KEY CHECK (one = 1),
-    sequence       INTEGER NOT NULL,
-    hash           TEXT NOT NULL,
-    state_sequence INTEGER NOT NULL,
-    state          TEXT NOT NULL
-) STRICT;
-"""
+_BLOCKED_TIMEOUT_MS = 10
 
 _COLUMNS = (
     "sequence, kind, hash, body, (SELECT hash FROM event p WHERE p.sequence = event.sequence - 1)"
@@ -49,38 +33,45 @@ class SqliteLedger:
     """Events in an SQLite file.
 
     Args:
-        path: the file; it and its folder are made if they are not there.
+        path: the file.
+        create: make it, and its folder, if it is not there. A process that serves must not: a
+            file that went missing is not an empty ledger.
         busy_timeout_ms: how long an append waits for another process's write lock.
 
     Raises:
-        LedgerUnavailable: the file cannot be opened or is locked.
+        LedgerUnavailable: the file cannot be opened, or is not there.
         LedgerCorrupt: it is no ledger, of another version, or its end does not fit its head.
     """
 
     name = "sqlite"
 
-    def __init__(self, path: Path, *, busy_timeout_ms: int = 500) -> None:
+    def __init__(self, path: Path, *, create: bool = True, busy_timeout_ms: int = 500) -> None:
         self._path = path
         self._busy_timeout_ms = busy_timeout_ms
         self._write_lock, self._read_lock = Lock(), Lock()
-        self._durable = False
+        self._pragmas: dict[str, str | int] = {}
         self._known = EMPTY
+        self._trouble: str | None = None
         with self._faults():
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise LedgerUnavailable(f"{path.parent} cannot be made: {error.strerror}") from None
+            self._identity = open_file(path, create=create)
             self._writer = self._connect()
             try:
-                self._prepare()
+                prepare(self._writer, path)
+                self._read_head(self._writer)
                 self._reader = self._connect()
             except BaseException:
                 self._writer.close()
                 raise
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the newest append failed; None when it did not."""
+        return self._trouble
+
     def head(self) -> Head:
         """The newest sequence, its hash, and the state."""
         with self._faults(), self._write_lock:
+            self._check_identity()
             self._known = self._read_head(self._writer)
             return self._known
 
@@ -88,13 +79,14 @@ class SqliteLedger:
         self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
     ) -> tuple[Event, ...]:
         """Store events, in order, all or none; `durable` waits for the disk."""
-        with self._faults(), self._write_lock:
-            self._synchronise(durable=durable)
-            with self._transaction():
-                events, head = advance(self._read_head(self._writer), drafts, expected)
-                self._insert(drafts, events)
-                self._move_head(head)
-            self._known = head
+        with self._write_lock:
+            try:
+                with self._faults():
+                    events = self._append(drafts, expected, durable=durable)
+            except LedgerUnavailable as error:
+                self._trouble = str(error)
+                raise
+            self._trouble = None
         return events
 
     def by_id(self, event_id: str) -> Event | None:
@@ -125,9 +117,37 @@ class SqliteLedger:
             self._writer.close()
             self._reader.close()
 
+    def _append(
+        self, drafts: Sequence[Draft], expected: int | None, *, durable: bool
+    ) -> tuple[Event, ...]:
+        self._check_identity()
+        self._set("synchronous", "FULL" if durable else "NORMAL")
+        # Once a wait was in vain, those that queue behind it must not each wait as long.
+        blocked = self._trouble is not None
+        self._set("busy_timeout", _BLOCKED_TIMEOUT_MS if blocked else self._busy_timeout_ms)
+        with transaction(self._writer):
+            events, head = advance(self._read_head(self._writer), drafts, expected)
+            self._insert(drafts, events)
+            self._move_head(head)
+        self._known = head
+        return events
+
+    def _check_identity(self) -> None:
+        if identity_of(self._path) != self._identity:
+            raise LedgerUnavailable(
+                f"{self._path} was removed or replaced while it was in use; put it back and "
+                "restart the service"
+            )
+
+    def _set(self, pragma: str, value: str | int) -> None:
+        if self._pragmas.get(pragma) != value:
+            self._writer.execute(f"PRAGMA {pragma} = {value}")
+            self._pragmas[pragma] = value
+
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path,
+            f"file:{quote(str(self._path))}?mode=rw",
+            uri=True,
             timeout=self._busy_timeout_ms / 1000,
             isolation_level=None,
             check_same_thread=False,
@@ -139,38 +159,6 @@ class SqliteLedger:
             connection.close()
             raise
         return connection
-
-    def _prepare(self) -> None:
-        """Make the tables if the file is new; refuse a file that is not such a ledger."""
-        self._writer.execute("PRAGMA journal_mode = WAL")
-        with self._transaction():
-            (version,) = self._writer.execute("PRAGMA user_version").fetchone()
-            (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if version == 0 and tables == 0:
-                self._create()
-            elif version != _VERSION:
-                raise LedgerCorrupt(
-                    f"{self._path} is no ledger of version {_VERSION} (it says {version}); "
-                    "name another file in `state_path`, or the program that wrote this one"
-                )
-            head = self._read_head(self._writer)
-            newest = self._writer.execute(
-                "SELECT sequence, hash FROM event ORDER BY sequence DESC LIMIT 1"
-            ).fetchone()
-            if (newest or (0, GENESIS)) != (head.sequence, head.hash):
-                raise LedgerCorrupt(
-                    f"{self._path}: the newest record is {newest}, but the head says "
-                    f"{(head.sequence, head.hash)}; restore the file from a backup"
-                )
-
-    def _create(self) -> None:
-        for statement in _SCHEMA.split(";"):
-            self._writer.execute(statement)
-        self._writer.execute(
-            "INSERT INTO head VALUES (1, ?, ?, ?, ?)",
-            (EMPTY.sequence, EMPTY.hash, EMPTY.state.sequence, json.dumps(EMPTY.state.to_json())),
-        )
-        self._writer.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _read_head(self, connection: sqlite3.Connection) -> Head:
         row = connection.execute("SELECT sequence, hash, state_sequence FROM head").fetchone()
@@ -227,22 +215,6 @@ class SqliteLedger:
         with self._faults(), self._read_lock:
             row = self._reader.execute(query, (value,)).fetchone()
         return None if row is None else _event(row)
-
-    def _synchronise(self, *, durable: bool) -> None:
-        if durable is not self._durable:
-            self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._durable = durable
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            raise
 
     @contextmanager
     def _faults(self) -> Iterator[None]:

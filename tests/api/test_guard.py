@@ -32,6 +32,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 LIMIT = 1000
+BATCH = "/v1/inference/batch"
 INFERENCE = "/v1/inference"
 TRADER = {"authorization": "Bearer usdcop_trader"}
 VIEWER = {"authorization": "Bearer usdcop_viewer"}
@@ -56,6 +57,8 @@ def guarded(app: Any, rules: Access | None = None) -> Guard:
         app,
         access=rules or access(),
         max_body_bytes=LIMIT,
+        bulky={BATCH: 10 * LIMIT},
+        body_seconds=0.2,
         new_request_id=lambda: f"request-{next(ids)}",
         fields={INFERENCE: ("observation", "timestamp")},
     )
@@ -202,6 +205,12 @@ class TestWhoMayCall:
         assert response.status_code == 405
         assert response.headers["allow"] == "POST"
         assert error_of(response)["code"] == "method_not_allowed"
+
+    def test_the_page_may_load_nothing_from_elsewhere(self) -> None:
+        app = router(Route("/", PlainTextResponse("x"), methods=["GET"]))
+        policy = served(app)("GET", "/", headers=VIEWER).headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "https:" not in policy
 
     def test_head_on_a_route_that_answers_get_has_no_body(self) -> None:
         app = router(Route("/v1/alerts", PlainTextResponse("x"), methods=["POST"]))
@@ -478,6 +487,24 @@ class TestRawMessages:
         asyncio.run(guarded(router())(scope, receive, collect(sent)))
         assert sent[0]["status"] == 413
         assert read <= LIMIT + 100
+
+    def test_a_body_that_does_not_arrive_is_408(self) -> None:
+        async def receive() -> Message:
+            await asyncio.sleep(60)
+            raise AssertionError("waited on")
+
+        sent: list[Message] = []
+        scope = scope_of("POST", INFERENCE, self.JSON)
+        asyncio.run(guarded(router())(scope, receive, collect(sent)))
+        assert sent[0]["status"] == 408
+        assert "0.2 s" in json.loads(sent[1]["body"])["error"]["message"]
+
+    def test_a_bulky_route_takes_a_larger_body_than_the_others(self) -> None:
+        pieces = [body_of(b" " * (5 * LIMIT), more=True), body_of(b"{}")]
+        target = guarded(router(Route(BATCH, echo, methods=["POST"])))
+        sent = asyncio.run(exchange(target, "POST", BATCH, self.JSON, pieces))
+        assert sent[0]["status"] == 200
+        assert self.send(*pieces)[0]["status"] == 413
 
     @pytest.mark.parametrize("before", [0, 1, 3])
     def test_a_client_that_goes_away_while_sending_reaches_no_handler(self, before: int) -> None:

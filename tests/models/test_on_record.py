@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from application import World
 from bootstrap import SHIPPED_MODELS, build
 from config.load import load_settings
 from config.settings import CalendarSettings, TradingHours
@@ -62,7 +63,7 @@ def test_a_start_serves_the_promoted_version_and_puts_it_on_record(
 ) -> None:
     settings = load_settings({"MLOPS_ENVIRONMENT": "development"}).settings
     ledger = MemoryLedger()
-    first = build(settings, ledger, store=store, clock=lambda: START)
+    first = build(settings, ledger, store=store, world=World(clock=lambda: START))
     assert set(first.origins.values()) == {"newest"}
     shipped = first.runners[0].version
 
@@ -76,7 +77,7 @@ def test_a_start_serves_the_promoted_version_and_puts_it_on_record(
     assert ("ppo_usdcop_v3", shipped) in promotions.versions_on_record()
 
     promotions.promote("ppo_usdcop_v3", shipped, "stay", "anna")
-    second = build(settings, ledger, store=store, clock=lambda: START)
+    second = build(settings, ledger, store=store, world=World(clock=lambda: START))
     assert second.runners[0].version == shipped != other.version
     assert second.origins["ppo_usdcop_v3"] == second.origins["sac_usdcop_v2"] == "promoted"
     assert second.desk.configuration == first.desk.configuration

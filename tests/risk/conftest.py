@@ -7,6 +7,7 @@ import pytest
 
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.protocol import Ledger
+from risk.ledger.reopening import ReopeningLedger
 from risk.ledger.sqlite import SqliteLedger
 from tests.book import Book
 
@@ -15,6 +16,7 @@ LedgerFactory = Callable[[Path], Ledger]
 LEDGERS: dict[str, LedgerFactory] = {
     "memory": lambda path: MemoryLedger(),
     "sqlite": lambda path: SqliteLedger(path / "state.db"),
+    "reopening": lambda path: ReopeningLedger("sqlite", lambda: SqliteLedger(path / "state.db")),
 }
 
 

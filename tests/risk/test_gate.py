@@ -12,6 +12,7 @@ from config.settings import CalendarSettings, RiskLimits, TradingHours
 from risk.calendar import SessionCalendar
 from risk.gate import RiskStatus
 from risk.ledger.memory import MemoryLedger
+from risk.state import ResetScope
 from runners.signal import Signal
 from tests.book import Book
 
@@ -174,6 +175,28 @@ def test_a_clock_that_goes_back_ends_no_cooldown_and_no_day(book: Book) -> None:
         RiskStatus.COOLDOWN_ACTIVE,
         RiskStatus.DAILY_LOSS_LIMIT,
     } <= failed
+
+
+def test_a_clock_that_was_ahead_for_one_result_reopens_nothing(book: Book) -> None:
+    book.result(-0.03)
+    book.wait(days=1)
+    book.result(0.001)
+    book.wait(days=-1)
+    verdict = book.ask()
+    assert verdict.status is RiskStatus.SYSTEM_ERROR
+    assert "2026-03-03 is on record" in verdict.reasons[0]
+    book.reset(ResetScope.ALL, "the clock was wrong")
+    assert book.ask().approved
+
+
+def test_a_clock_that_was_behind_for_one_loss_releases_no_cause_early(book: Book) -> None:
+    for _ in range(5):
+        book.result(-0.001)
+    book.wait(hours=-2)
+    book.result(-0.001)
+    book.wait(hours=2, seconds=200)
+    book.result(0.001)
+    assert book.ask().status is RiskStatus.CIRCUIT_BREAKER_ACTIVE
 
 
 def test_the_trade_after_the_last_allowed_one_is_refused(book: Book) -> None:

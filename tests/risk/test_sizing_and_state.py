@@ -49,6 +49,11 @@ def test_the_risk_level_changes_at_its_exact_bounds(size: float, level: str) -> 
     assert recommend(1, RiskState(), RiskLimits(max_position_size=size), 1).risk_level == level
 
 
+def test_a_size_is_cut_and_never_rounded_up() -> None:
+    size = recommend(1, RiskState(), RiskLimits(max_position_size=0.0999999999), 100_000)
+    assert (size.position_size_percent, size.position_size_usd) == (0.099999, 9_999.9)
+
+
 @given(
     confidence=st.floats(0, 1),
     largest=st.floats(1e-6, 1),

@@ -13,6 +13,7 @@ import pytest
 
 from errors import LedgerCorrupt, LedgerUnavailable
 from risk.ledger.memory import MemoryLedger
+from risk.ledger.reopening import ReopeningLedger
 from risk.ledger.sqlite import SqliteLedger
 from risk.state import RiskState
 from tests.book import Book
@@ -131,6 +132,75 @@ def test_a_file_that_is_locked_is_unavailable_and_comes_back(tmp_path: Path) -> 
     blocker.close()
     ledger.append([decision("a")])
     ledger.close()
+
+
+def test_those_who_queue_behind_a_lock_do_not_each_wait_for_it(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "s.db", busy_timeout_ms=300)
+    blocker = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerUnavailable):
+        ledger.append([decision("a")])
+    assert ledger._writer.execute("PRAGMA busy_timeout").fetchone() == (300,)
+    with pytest.raises(LedgerUnavailable):
+        ledger.append([decision("a")])
+    assert ledger._writer.execute("PRAGMA busy_timeout").fetchone() == (10,)
+    assert "locked" in str(ledger.trouble)
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    ledger.append([decision("a")])
+    assert ledger.trouble is None
+    ledger.append([decision("b")])
+    assert ledger._writer.execute("PRAGMA busy_timeout").fetchone() == (300,)
+    ledger.close()
+
+
+def test_a_locked_ledger_can_be_opened_and_read(tmp_path: Path) -> None:
+    first = SqliteLedger(tmp_path / "s.db")
+    first.append([decision("a")])
+    blocker = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    second = SqliteLedger(tmp_path / "s.db", busy_timeout_ms=10)
+    assert second.head().sequence == 1
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_was_taken_away_is_unavailable_and_never_an_empty_ledger(
+    tmp_path: Path, *, replaced: bool
+) -> None:
+    ledger = SqliteLedger(tmp_path / "s.db")
+    ledger.append([result("r")], expected=0)
+    for file in tmp_path.iterdir():
+        file.rename(file.with_name(file.name + ".away"))
+    if replaced:
+        SqliteLedger(tmp_path / "s.db").close()
+    with pytest.raises(LedgerUnavailable, match="removed or replaced"):
+        ledger.append([decision("d")])
+    with pytest.raises(LedgerUnavailable, match="removed or replaced"):
+        ledger.head()
+    assert "removed or replaced" in str(ledger.trouble)
+    ledger.close()
+
+
+def test_who_may_not_create_a_ledger_says_where_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnavailable, match=r"no ledger at .*s\.db"):
+        SqliteLedger(tmp_path / "s.db", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ledger_that_could_not_be_opened_is_opened_when_it_can_be(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    waiting = ReopeningLedger("sqlite", lambda: SqliteLedger(path, create=False))
+    with pytest.raises(LedgerUnavailable):
+        waiting.head()
+    assert "no ledger" in str(waiting.trouble)
+    SqliteLedger(path).close()
+    assert waiting.head().sequence == 0
+    assert waiting.trouble is None
+    waiting.close()
 
 
 def test_a_closed_ledger_is_unavailable(tmp_path: Path) -> None:

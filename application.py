@@ -1,0 +1,78 @@
+"""What `bootstrap` builds: every part of the service, joined."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from config.settings import Settings
+from features.cache import FeatureCache
+from features.schema import Schema
+from monitoring.statistics import Statistics
+from pipeline import Desk
+from risk.identifiers import new_identifier
+from risk.ledger.protocol import Ledger
+from runners.ensemble import Ensemble
+from runners.runner import Runner
+
+__all__ = ["Application", "World"]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Time and randomness; a test or a replay brings its own.
+
+    Attributes:
+        clock: aware time, UTC.
+        timer: nanoseconds of a clock that never goes back.
+        random_bytes: that many fresh random bytes.
+    """
+
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    timer: Callable[[], int] = time.perf_counter_ns
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes
+
+    def new_id(self, now: datetime) -> str:
+        """A unique name for an event at this time."""
+        return new_identifier(now, self.random_bytes(10))
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything that was built.
+
+    Attributes:
+        settings: in force.
+        models: the loaded models: `predict`, `predict_one`.
+        runners: the same, one by one, with their latencies.
+        origins: where each model's version came from, by model name.
+        schema: names of the observation; None when the models read something else.
+        ledger: events and risk state.
+        cache: feature vectors by timestamp.
+        statistics: counts of this process.
+        desk: what `pipeline.decide` needs.
+        started_at: when it was built.
+    """
+
+    settings: Settings
+    models: Ensemble
+    runners: tuple[Runner, ...]
+    origins: Mapping[str, str]
+    schema: Schema | None
+    ledger: Ledger
+    cache: FeatureCache
+    statistics: Statistics
+    desk: Desk
+    started_at: datetime
+
+    @property
+    def observation_dim(self) -> int:
+        """Length of the observation."""
+        return self.settings.observation_dim
+
+    def close(self) -> None:
+        """Release the ledger. Closing twice is harmless."""
+        self.ledger.close()

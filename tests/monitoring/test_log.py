@@ -1,0 +1,77 @@
+"""What reaches the log: what a person should know, and nothing else."""
+
+import logging
+
+import pytest
+
+from monitoring.log import LogObserver
+from monitoring.observer import BatchDecided, Observation, ResultRecorded
+from risk.gate import RiskStatus
+from tests.monitoring.observations import decision
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.DEBUG, logger="usdcop")
+    return caplog
+
+
+def lines(log: pytest.LogCaptureFixture, observation: Observation) -> list[tuple[str, int, str]]:
+    LogObserver().observe(observation)
+    return log.record_tuples
+
+
+@pytest.mark.parametrize(("stored", "told"), [(True, "on record"), (False, "not on record")])
+def test_a_fault_is_an_error_with_its_reason_and_whether_it_is_on_record(
+    log: pytest.LogCaptureFixture, stored: bool, told: str
+) -> None:
+    fault = decision(
+        signal="HOLD",
+        risk_status=RiskStatus.SYSTEM_ERROR.value,
+        approved=False,
+        stored=stored,
+        reason="model sac:1 failed",
+    )
+    message = f"answered HOLD, SYSTEM_ERROR ({told}): model sac:1 failed"
+    assert lines(log, fault) == [("usdcop.decisions", logging.ERROR, message)]
+
+
+def test_a_trip_is_a_warning_that_names_every_cause(log: pytest.LogCaptureFixture) -> None:
+    tripped = ResultRecorded(duplicate=False, trips=("daily_loss", "drawdown"))
+    message = "the circuit breaker opened: daily_loss, drawdown"
+    assert lines(log, tripped) == [("usdcop.decisions", logging.WARNING, message)]
+
+
+def test_a_batch_that_could_not_be_judged_is_an_error_with_its_rows_and_its_reason(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    fault = BatchDecided(rows=7, seconds=0.1, fault="the store is gone")
+    message = "answered 7 rows with HOLD, SYSTEM_ERROR: the store is gone"
+    assert lines(log, fault) == [("usdcop.decisions", logging.ERROR, message)]
+
+
+@pytest.mark.parametrize("status", [s for s in RiskStatus if s is not RiskStatus.SYSTEM_ERROR])
+def test_an_ordinary_decision_is_not_logged(
+    log: pytest.LogCaptureFixture, status: RiskStatus
+) -> None:
+    approved = status is RiskStatus.APPROVED
+    assert lines(log, decision(risk_status=status.value, approved=approved, reason="why")) == []
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        BatchDecided(rows=10, seconds=0.1),
+        ResultRecorded(duplicate=False, trips=()),
+        ResultRecorded(duplicate=True, trips=()),
+    ],
+)
+def test_batches_and_ordinary_results_are_not_logged(
+    log: pytest.LogCaptureFixture, observation: Observation
+) -> None:
+    assert lines(log, observation) == []
+
+
+def test_a_reason_with_a_percent_sign_is_logged_as_it_is(log: pytest.LogCaptureFixture) -> None:
+    fault = decision(risk_status="SYSTEM_ERROR", stored=False, reason="100% full: %s %d")
+    assert lines(log, fault)[0][2].endswith("100% full: %s %d")

@@ -1,0 +1,114 @@
+"""What a scrape finds. The registry is the process's own, so values are compared as differences."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client import REGISTRY
+
+from monitoring.observer import BatchDecided, Observation, ResultRecorded
+from monitoring.prometheus import PrometheusObserver
+from tests.monitoring.observations import decision
+
+Labels = dict[str, str]
+
+
+def value_of(name: str, labels: Labels | None = None) -> float:
+    return REGISTRY.get_sample_value(name, labels or {}) or 0.0
+
+
+@contextmanager
+def counted(name: str, by: float, **labels: str) -> Iterator[None]:
+    """What happens within moves this sample by this much."""
+    before = value_of(name, labels)
+    yield
+    assert value_of(name, labels) - before == pytest.approx(by)
+
+
+def tell(*observations: Observation) -> None:
+    observer = PrometheusObserver()
+    for observation in observations:
+        observer.observe(observation)
+
+
+def test_decisions_are_counted_by_signal_status_and_model() -> None:
+    bought = {"signal": "BUY", "risk_status": "APPROVED", "model_name": "ensemble"}
+    held = {"signal": "HOLD", "risk_status": "LOW_CONFIDENCE", "model_name": "ppo_usdcop_v3"}
+    with (
+        counted("usdcop_decisions_total", 2, **bought),
+        counted("usdcop_decisions_total", 1, **held),
+        counted("usdcop_decisions_total", 0, **{**bought, "signal": "SELL"}),
+        counted("usdcop_decisions_not_stored_total", 0),
+    ):
+        tell(decision(), decision(), decision(**held, approved=False))
+
+
+def test_a_decision_that_is_not_on_record_is_counted() -> None:
+    with counted("usdcop_decisions_not_stored_total", 1):
+        tell(decision(risk_status="SYSTEM_ERROR", stored=False), decision())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "at_most", "above"), [(0.002, "0.002", "0.001"), (0.003, "0.005", "0.002")]
+)
+def test_the_time_of_a_decision_falls_into_its_bucket(
+    seconds: float, at_most: str, above: str
+) -> None:
+    buckets = "usdcop_decision_seconds_bucket"
+    with (
+        counted("usdcop_decision_seconds_count", 1),
+        counted("usdcop_decision_seconds_sum", seconds),
+        counted(buckets, 1, le=at_most),
+        counted(buckets, 0, le=above),
+    ):
+        tell(decision(seconds=seconds))
+
+
+def test_the_confidence_of_a_decision_falls_into_its_bucket() -> None:
+    with (
+        counted("usdcop_decision_confidence_sum", 0.6),
+        counted("usdcop_decision_confidence_bucket", 1, le="0.6"),
+        counted("usdcop_decision_confidence_bucket", 0, le="0.5"),
+    ):
+        tell(decision(confidence=0.6))
+
+
+def test_a_batch_counts_its_rows_and_no_decision() -> None:
+    with (
+        counted("usdcop_batch_rows_total", 4096),
+        counted("usdcop_batch_seconds_count", 1),
+        counted("usdcop_batch_seconds_sum", 0.25),
+        counted("usdcop_decision_seconds_count", 0),
+        counted("usdcop_batch_faults_total", 0),
+    ):
+        tell(BatchDecided(rows=4096, seconds=0.25))
+
+
+def test_a_batch_that_could_not_be_judged_is_counted() -> None:
+    with counted("usdcop_batch_faults_total", 1), counted("usdcop_batch_rows_total", 2):
+        tell(BatchDecided(rows=2, seconds=0.25, fault="the store is gone"))
+
+
+def test_results_are_counted_apart_from_their_duplicates() -> None:
+    with (
+        counted("usdcop_trade_results_total", 2, duplicate="false"),
+        counted("usdcop_trade_results_total", 1, duplicate="true"),
+    ):
+        tell(
+            ResultRecorded(duplicate=False, trips=()),
+            ResultRecorded(duplicate=False, trips=()),
+            ResultRecorded(duplicate=True, trips=()),
+        )
+
+
+def test_each_cause_that_opened_the_breaker_is_counted() -> None:
+    trips = "usdcop_breaker_trips_total"
+    with (
+        counted(trips, 2, cause="daily_loss"),
+        counted(trips, 1, cause="drawdown"),
+        counted(trips, 0, cause="consecutive_losses"),
+    ):
+        tell(
+            ResultRecorded(duplicate=False, trips=("daily_loss", "drawdown")),
+            ResultRecorded(duplicate=False, trips=("daily_loss",)),
+        )
