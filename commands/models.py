@@ -156,7 +156,9 @@ def _promote(context: Context, stored: StoredModel, reason: str) -> None:
             f"{stored.version} would stop the next start; name the model by `tag: {stored.name}`"
         )
     context.promotions().promote(stored.name, stored.version, reason, _actor())
-    click.echo(f"{stored.tag} is live from the next start on")
+    click.echo(
+        f"{stored.tag} is live from the next start on; on record in {context.settings().state_path}"
+    )
 
 
 def _live_versions(context: Context) -> Mapping[str, str]:

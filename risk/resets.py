@@ -47,14 +47,7 @@ def record_reset(
     day = calendar.day(now)
 
     def reset(state: RiskState) -> tuple[Event, RiskState]:
-        used = roll(state, day).today.resets
-        if used >= limits.max_daily_resets:
-            raise Conflict(
-                f"{used} of {limits.max_daily_resets} resets are used today "
-                "(risk_limits.max_daily_resets); the next is possible tomorrow",
-                code="reset_limit",
-                detail={"used": used, "limit": limits.max_daily_resets},
-            )
+        _refuse_beyond(limits.max_daily_resets, used=roll(state, day).today.resets)
         draft = Draft(
             kind=EventKind.RESET,
             event_id=new_id(now),
@@ -67,3 +60,13 @@ def record_reset(
         return event, fold(state, event)
 
     return on_newest_state(ledger, reset, what="the reset")
+
+
+def _refuse_beyond(limit: int, *, used: int) -> None:
+    if used >= limit:
+        raise Conflict(
+            f"{used} of {limit} resets are used today (risk_limits.max_daily_resets); "
+            "the next is possible tomorrow",
+            code="reset_limit",
+            detail={"used": used, "limit": limit},
+        )

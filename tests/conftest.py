@@ -1,5 +1,6 @@
 """What every test stands on: no test sees this machine's model store, and nobody is told of it."""
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -10,16 +11,13 @@ import pytest
 
 # BentoML reads these when it is first used, and keeps what it has read.
 SESSION_HOME = Path(tempfile.mkdtemp(prefix="usdcop-tests-"))
+atexit.register(shutil.rmtree, SESSION_HOME, ignore_errors=True)
 os.environ["BENTOML_HOME"] = str(SESSION_HOME)
 os.environ["BENTOML_DO_NOT_TRACK"] = "true"
 os.environ["DO_NOT_TRACK"] = "1"
 
 from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: E402
 from bentoml._internal.models import ModelStore as BentoFolder  # noqa: E402
-
-
-def pytest_unconfigure() -> None:
-    shutil.rmtree(SESSION_HOME, ignore_errors=True)
 
 
 @pytest.fixture

@@ -398,7 +398,8 @@ class TestEnvironment:
         assert line == "MLOPS_ENVIROMENT is not a setting; did you mean MLOPS_ENVIRONMENT?"
 
     def test_other_programs_variables_are_left_alone(self, project: Path) -> None:
-        load(project, environ={"PATH": "/bin", "MLOPS_DASHBOARD_THEME": "dark", "REDIS": "x"})
+        others = {"PATH": "/bin", "MLOPS_DASHBOARD_THEME": "dark", "REDIS": "x"}
+        assert load(project, environ=others).settings == load(project).settings
 
     def test_both_names_with_one_value_are_fine(self, project: Path) -> None:
         environ = {"MAX_DAILY_LOSS": "-0.03", "MLOPS__RISK_LIMITS__MAX_DAILY_LOSS": "-0.030"}
