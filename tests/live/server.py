@@ -91,7 +91,6 @@ class Server:
                 env=self.environment,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
             )
 
     @property
@@ -124,8 +123,9 @@ class Server:
 
     def kill(self) -> None:
         """End every process of it at once, as a loss of power would."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        for process in [*self.workers(), self.process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         self.process.wait(20)
 
     def client(self, **headers: str) -> httpx.Client:

@@ -335,6 +335,19 @@ def test_a_damaged_ledger_stops_the_start_and_is_left_alone(tmp_path: Path) -> N
     assert state.read_bytes() == before
 
 
+def test_a_worker_does_not_outlive_its_arbiter(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        (worker,) = server.workers()
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait(20)
+        deadline = time.monotonic() + 20
+        while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not Path(f"/proc/{worker}").exists()
+        server.start()
+        assert server.workers() not in ([], [worker])
+
+
 def test_sigterm_ends_every_process(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         workers = server.workers()
