@@ -209,13 +209,16 @@ def open_promotions(settings: Settings) -> Promotions:
     return LedgerPromotions(ledger, calendar, world.clock, world.new_id)
 
 
-def live_versions(settings: Settings) -> dict[str, str]:
+def live_versions(settings: Settings, live: Mapping[str, str]) -> dict[str, str]:
     """Model name to the version that a service with these settings would serve now.
 
+    Args:
+        settings: name the models.
+        live: model name to promoted version.
+
     Raises:
-        ServiceError: a model cannot be resolved, or the ledger not be read.
+        ModelError: a model cannot be resolved.
     """
-    live = open_promotions(settings).current()
     resolved = choose_models(settings, live, BentoModelStore(), SHIPPED_MODELS)
     return {model.stored.name: model.stored.version for model in resolved}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bootstrap import live_versions
-from commands.context import Context
+from commands.context import Context, warn_without_record
 from models.bundle import build_bento
 
 __all__ = ["bundle"]
@@ -23,5 +23,8 @@ __all__ = ["bundle"]
 @click.pass_obj
 def bundle(context: Context, project: Path) -> None:
     """Build a Bento with the model versions pinned that this configuration serves now."""
-    tag = build_bento(project.absolute(), live_versions(context.settings()))
+    promotions = context.promotions()
+    warn_without_record(promotions)
+    versions = live_versions(context.settings(), promotions.current())
+    tag = build_bento(project.absolute(), versions)
     click.echo(f"Built {tag}; serve it with `bentoml serve {tag}`")

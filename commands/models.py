@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from commands.context import Context
+from commands.context import Context, warn_without_record
 from config.settings import Algorithm, Settings
-from errors import Conflict, ModelError, ModelMismatch
+from errors import Conflict, InvalidRequest, ModelError, ModelMismatch
 from models.promotions import version_before
-from models.resolution import join_storage_path
+from models.resolution import model_file
 from models.store import BentoModelStore
 from models.stored import StoredModel, model_version
+from runners.classes import described_columns
 from runners.loading import inspect_model
 from runners.metadata import OutputKind
 
@@ -43,6 +44,7 @@ def models() -> None:
     type=click.Choice([kind.value for kind in OutputKind]),
     help="What its outputs mean.",
 )
+@click.option("--classes", help="A classifier's own labels in column order, e.g. short,flat,long.")
 @click.option("--threshold", help="Least size of a continuous action that trades.")
 @click.option("--temperature", help="Divides Q-values before the softmax.")
 @click.option("--observation-dim", help="Length of the vector that it reads.")
@@ -57,13 +59,16 @@ def register(file: Path, name: str | None, **declared: str | None) -> None:
     given = {key: str(value) for key, value in declared.items() if value is not None}
     metadata = inspect_model(content, source=str(file), declared=given)
     stored = BentoModelStore().register(name or file.stem, content, metadata)
-    click.echo(f"Registered {stored.tag} (sha256 {stored.sha256})")
+    click.echo(f"Registered {stored.tag} (sha256 {stored.sha256}): {described_columns(metadata)}")
 
 
 @models.command("list")
 @click.pass_obj
 def list_models(context: Context) -> None:
     """List every version in the store, newest first, and which one is live."""
+    warn_without_record(context.promotions())
+    for line in BentoModelStore().damaged():
+        click.echo(f"Warning: {line}", err=True)
     live = _live_versions(context)
     columns = ("model", "version", "algorithm", "output", "actions", "registered", "live")
     table = Table(*columns, box=None)
@@ -132,22 +137,28 @@ def remove(context: Context, tag: str, force: bool) -> None:
     A version that a record names is needed to recompute that record, and the live one to start.
     """
     name, version = _name_and_version(tag)
-    store = BentoModelStore()
-    stored = store.get(name, version)
+    absence = context.promotions().absence
     if not force:
+        if absence is not None:
+            raise Conflict(
+                f"{absence}; whether {tag} is live or on record is not known here, "
+                "so removing it needs --force"
+            )
         if _live_versions(context).get(name) == version:
-            raise Conflict(f"{stored.tag} is live; promote another version first, or use --force")
+            raise Conflict(f"{tag} is live; promote another version first, or use --force")
         if (name, version) in context.promotions().versions_on_record():
             raise Conflict(
-                f"{stored.tag} is named on record, and needed to recompute what it decided; "
+                f"{tag} is named on record, and needed to recompute what it decided; "
                 "use --force to remove it all the same"
             )
-    store.remove(name, version)
-    click.echo(f"Removed {stored.tag}")
+    BentoModelStore().remove(name, version)  # a damaged version too
+    click.echo(f"Removed {tag}")
 
 
 def _promote(context: Context, stored: StoredModel, reason: str) -> None:
     """Promote after proving that the file is whole and the configuration would follow."""
+    if not reason.strip():
+        raise InvalidRequest("--reason is empty; say why, for the record")
     stored.content()
     configured = _configured_version(context.settings(), stored.name)
     if configured not in {None, stored.version}:
@@ -182,7 +193,7 @@ def _configured_version(settings: Settings, name: str) -> str | None:
             continue
         if entry.onnx_path is None:
             return (entry.tag or name).partition(":")[2] or None
-        path = join_storage_path(Path(settings.model_storage_path), entry.onnx_path)
+        path = model_file(Path(settings.model_storage_path), entry.onnx_path)
         try:
             content = path.read_bytes()
         except FileNotFoundError:

@@ -3,22 +3,28 @@
 `MLOPS__RISK_LIMITS__MAX_DAILY_LOSS` is `risk_limits.max_daily_loss`, `MLOPS__MODELS__0__WEIGHT`
 the weight of the first model; a list as a whole is JSON. An empty variable counts as not set,
 except where a setting is optional text: there it means none.
+
+Every variable that begins with `MLOPS_` must be one of these: one that is silently ignored may be
+a limit that somebody set and that is not in force.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from config.document import parse_text
-from config.shape import KeyPath, Place, dotted, locate, suggestion
+from config.shape import KeyPath, Place, dotted, locate, setting_keys, suggestion
 from errors import ConfigurationError
 
 __all__ = ["API_KEYS", "CONFIG_PATH", "SHORT_NAMES", "Override", "overrides"]
 
 CONFIG_PATH = "MLOPS_CONFIG_PATH"
 API_KEYS = "MLOPS_API_KEYS"
+OURS = "MLOPS_"
 PREFIX = "MLOPS__"
 
 SHORT_NAMES: dict[str, KeyPath] = {
@@ -32,6 +38,13 @@ SHORT_NAMES: dict[str, KeyPath] = {
     "MODEL_STORAGE_PATH": ("model_storage_path",),
 }
 """Variables with a name of their own, and the setting that each one is."""
+
+API_KEYS_PATH: KeyPath = ("access", "keys")
+EXAMPLE = "MLOPS__RISK_LIMITS__MAX_DAILY_LOSS"
+KUBERNETES = re.compile(
+    r"^MLOPS_(?!REDIS_PORT$)(\w+_)?(SERVICE_(HOST|PORT)|PORT(_\d+_(TCP|UDP|SCTP))?)(_|$)"
+)
+"""What Kubernetes sets for a Service called mlops or mlops-something."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +94,48 @@ def _path_of(variable: str) -> KeyPath | None:
     if variable in SHORT_NAMES:
         return SHORT_NAMES[variable]
     if variable == API_KEYS:
-        return ("access", "keys")
+        return API_KEYS_PATH
     if variable.upper().startswith(PREFIX):
         return _nested_path(variable)
-    if variable.startswith("MLOPS_") and variable != CONFIG_PATH:
-        known = [API_KEYS, CONFIG_PATH, *SHORT_NAMES]
-        if close := difflib.get_close_matches(variable, known, n=1, cutoff=0.85):
-            raise ConfigurationError(f"{variable} is not a setting; did you mean {close[0]}?")
+    if variable.upper().startswith(OURS) and variable != CONFIG_PATH:
+        raise ConfigurationError(f"{variable} is not a setting; {_right_names(variable)}")
     return None
+
+
+def _right_names(variable: str) -> str:
+    """What was probably meant by a variable that begins like ours; never its value."""
+    if KUBERNETES.search(variable):
+        return (
+            "if Kubernetes sets it, for a Service whose name begins with mlops, "
+            "put `enableServiceLinks: false` into the pod"
+        )
+    known = _names_by_tail()
+    if close := difflib.get_close_matches(_tail(variable), known, n=1, cutoff=0.8):
+        return f"did you mean {' or '.join(known[close[0]])}?"
+    return f"other variables must not begin with {OURS}, and settings are named like {EXAMPLE}"
+
+
+@cache
+def _names_by_tail() -> dict[str, tuple[str, ...]]:
+    """The names of every setting, by the tails that a wrong name for it may have."""
+    short_names = {path: name for name, path in SHORT_NAMES.items()} | {API_KEYS_PATH: API_KEYS}
+    names: dict[str, tuple[str, ...]] = {_tail(CONFIG_PATH): (CONFIG_PATH,)}
+    for key in setting_keys():
+        path: KeyPath = tuple(key.split("."))
+        nested = PREFIX + key.upper().replace(".", "__")
+        short = short_names.get(path)
+        right = (short, nested) if short else (nested,)
+        names |= dict.fromkeys(map(_tail, (*right, str(path[-1]))), right)
+    return names
+
+
+def _tail(variable: str) -> str:
+    """A name without what is easily got wrong: prefix, case, number of underscores.
+
+    >>> _tail("MLOPS_RISK_LIMITS__MAX_DAILY_LOSS")
+    'risk_limits_max_daily_loss'
+    """
+    return re.sub("_+", "_", variable.upper().removeprefix(OURS).strip("_").lower())
 
 
 def _nested_path(variable: str) -> KeyPath:

@@ -173,6 +173,8 @@ class ModelSettings(Section):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
+        if self.name == "ensemble":
+            raise ValueError("a model cannot be named 'ensemble': answers call all of them that")
         if (self.tag is None) == (self.onnx_path is None):
             raise ValueError(
                 f"model {self.name!r} needs exactly one of `tag` (a model of the store) "
@@ -443,6 +445,17 @@ class Settings(Section):
                 "one service serves one observation"
             )
         return value
+
+    @model_validator(mode="after")
+    def _early_closes_lie_in_the_session(self) -> Self:
+        start, end = self.trading_hours.start, self.trading_hours.end
+        for day, at in self.calendar.early_close.items():
+            if not start < at < end:
+                raise ValueError(
+                    f"calendar.early_close of {day} is {at}; it must be after the session's start "
+                    f"{start} and before its end {end}"
+                )
+        return self
 
     @property
     def enabled_models(self) -> tuple[ModelSettings, ...]:

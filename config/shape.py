@@ -16,7 +16,16 @@ from pydantic.fields import FieldInfo
 
 from config.settings import Settings
 
-__all__ = ["KeyPath", "Place", "allowed", "bounds", "dotted", "locate", "suggestion"]
+__all__ = [
+    "KeyPath",
+    "Place",
+    "allowed",
+    "bounds",
+    "dotted",
+    "locate",
+    "setting_keys",
+    "suggestion",
+]
 
 KeyPath = tuple[str | int, ...]
 """Keys and list indices, from the top level inwards."""
@@ -120,7 +129,7 @@ def suggestion(path: KeyPath) -> str:
     siblings = list(place.section.model_fields)
     if close := difflib.get_close_matches(str(name), siblings, n=1, cutoff=0.7):
         return f"did you mean {close[0]}?"
-    everywhere = {key.rsplit(".", 1)[-1]: key for key in _keys(Settings)}
+    everywhere = {key.rsplit(".", 1)[-1]: key for key in setting_keys()}
     if close := difflib.get_close_matches(str(name), everywhere, n=1, cutoff=0.8):
         return f"did you mean {everywhere[close[0]]}?"
     return f"{dotted(above) or 'the top level'} takes {', '.join(siblings)}"
@@ -220,10 +229,15 @@ def _holds_secret(kind: object) -> bool:
     return False
 
 
-def _keys(section: type[BaseModel], above: str = "") -> Iterator[str]:
+def setting_keys(section: type[BaseModel] = Settings, above: str = "") -> Iterator[str]:
+    """Dotted keys of all settings, a list as one.
+
+    >>> next(setting_keys(), None)
+    'environment'
+    """
     for name, field in section.model_fields.items():
         kind, _ = _without_none(field.annotation)
         if isinstance(kind, type) and get_origin(kind) is None and issubclass(kind, BaseModel):
-            yield from _keys(kind, f"{above}{name}.")
+            yield from setting_keys(kind, f"{above}{name}.")
         else:
             yield above + name

@@ -9,6 +9,7 @@ the same bar twice              dropped and counted; refused if the closes diffe
 a close that is no price        refused
 bars outside the session        dropped and counted
 bars missing in a session       counted; features count bars, nothing is filled in
+times outside 1971 to 2199      refused
 ==============================  ============================================================
 
 Of the prices only the close is read. Rows in messages count from 1, without the header.
@@ -18,9 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -37,6 +38,10 @@ from features.clock import in_session, local_days
 from features.macro import MACRO_COLUMNS, MacroSeries
 
 __all__ = ["BarFile", "read_bars", "read_macro"]
+
+_Date = TypeVar("_Date", bound=date)
+_FIRST_YEAR, _LAST_YEAR = 1971, 2199
+_TIME, _DATE = "2025-01-02T13:00:00Z", "2025-01-02"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +106,11 @@ def read_macro(path: Path) -> MacroSeries:
         path: .csv, .csv.gz or .parquet; an empty cell is a day without a value.
 
     Raises:
-        InvalidRequest: the file is no such file, dates are out of order, or a value is no number.
+        InvalidRequest: the file is no such file, dates are out of order or carry a time of day,
+            or a value is no number.
     """
     table = _read_table(path, ("date", *MACRO_COLUMNS))
-    days = np.array(_parsed(path, "date", table["date"], _days), dtype=np.int64)
+    days = _parsed(path, "date", table["date"], _days)
     columns = {name: _numbers(path, name, table[name], may_be_empty=True) for name in MACRO_COLUMNS}
     try:
         return MacroSeries.from_table(days, columns)
@@ -132,6 +138,9 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> Any:
             f"{path} lacks the column {missing[0]!r}; it needs {', '.join(columns)} and has "
             f"{', '.join(table.column_names)}"
         )
+    twice = [name for name in columns if table.column_names.count(name) > 1]
+    if twice:
+        raise InvalidRequest(f"{path} has more than one column {twice[0]!r}; keep the right one")
     if table.num_rows == 0:
         raise InvalidRequest(f"{path} has no rows below its header")
     return table
@@ -139,45 +148,78 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> Any:
 
 def _instants(path: Path, column: Any, zone: ZoneInfo | None) -> NDArray[np.int64]:
     def seconds(value: object) -> int:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        moment = value if isinstance(value, datetime) else _from_text(datetime, value, _TIME)
         if moment.tzinfo is None:
             if zone is None:
-                raise _NoZoneError
+                raise _CellError(
+                    f"has no time zone; write it like {_TIME}, or say which zone is meant with "
+                    "--timezone"
+                )
             moment = moment.replace(tzinfo=zone)
+        _require_year(moment)
         return int(moment.timestamp())
 
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("us", tz=column.type.tz))
-    return np.array(_parsed(path, "time", column, seconds), dtype=np.int64)
-
-
-def _parsed(path: Path, name: str, column: Any, parse: Callable[[object], int]) -> list[int]:
-    parsed = []
-    for row, value in enumerate(column.to_pylist(), start=1):
-        try:
-            parsed.append(parse(value))
-        except _NoZoneError:
-            raise InvalidRequest(
-                f"{path}, row {row}: {name} {value!s} has no time zone; write it like "
-                "2025-01-02T13:00:00Z, or say which zone is meant with --timezone"
-            ) from None
-        except ValueError:
-            raise InvalidRequest(
-                f"{path}, row {row}: {name} {value!r} is not ISO 8601, like 2025-01-02 or "
-                "2025-01-02T13:00:00Z"
-            ) from None
-    return parsed
-
-
-class _NoZoneError(Exception):
-    """A time without a zone, and none was given."""
+    return _parsed(path, "time", column, seconds)
 
 
 def _days(value: object) -> int:
+    """Days since 1970-01-01 of a date, or of a midnight in its own zone."""
     if isinstance(value, datetime):
+        # To drop a time of day may be to look ahead: 15:00 UTC is the next day in Tokyo.
+        if value.time() != time():
+            raise _CellError(f"has a time of day; store dates alone, like {_DATE}")
         value = value.date()
-    day = value if isinstance(value, date) else date.fromisoformat(str(value))
+    day = value if isinstance(value, date) else _from_text(date, value, _DATE)
+    _require_year(day)
     return (day - date(1970, 1, 1)).days
+
+
+class _CellError(Exception):
+    """What is wrong with a cell, in words that follow its value."""
+
+
+def _from_text(kind: type[_Date], value: object, example: str) -> _Date:
+    try:
+        return kind.fromisoformat(str(value))
+    except ValueError:
+        raise _CellError(f"must be written like {example}") from None
+
+
+def _require_year(day: date) -> None:
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise _CellError(f"is not in the years {_FIRST_YEAR} to {_LAST_YEAR}")
+
+
+def _parsed(
+    path: Path, name: str, column: Any, parse: Callable[[object], int]
+) -> NDArray[np.int64]:
+    """Parse a column cell by cell, shape (n,)."""
+    if pa.types.is_timestamp(column.type):
+        column = _in_microseconds(path, name, column)
+    parsed = []
+    for row, cell in enumerate(column, start=1):
+        try:
+            value = cell.as_py()
+        except OverflowError:  # Parquet holds dates that Python does not
+            raise InvalidRequest(
+                f"{path}, row {row}: {name} is not in the years {_FIRST_YEAR} to {_LAST_YEAR}"
+            ) from None
+        try:
+            parsed.append(parse(value))
+        except _CellError as error:
+            shown = repr(value) if isinstance(value, str) else value
+            raise InvalidRequest(f"{path}, row {row}: {name} {shown} {error}") from None
+    return np.array(parsed, dtype=np.int64)
+
+
+def _in_microseconds(path: Path, name: str, column: Any) -> Any:
+    """The finest times that Python has."""
+    try:
+        return column.cast(pa.timestamp("us", tz=column.type.tz))
+    except pa.ArrowInvalid as error:
+        raise InvalidRequest(
+            f"{path}: {name} is not a column of times in whole microseconds: {error}"
+        ) from None
 
 
 def _numbers(

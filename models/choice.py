@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config.settings import ModelSettings, Settings
+from errors import ModelError
 from models.resolution import ResolvedModel, resolve_model
-from models.stored import ModelStore
+from models.stored import ModelStore, StoredModel, sha256_of
 from runners.loading import inspect_model
 
 __all__ = ["choose_models"]
@@ -18,8 +19,8 @@ def choose_models(
 ) -> tuple[ResolvedModel, ...]:
     """The version of each enabled model, in configured order.
 
-    A model named by `tag` that the store has no version of is registered from the file that
-    the project ships for it, if it does.
+    A model named by `tag` that the store has no readable version of is registered from the
+    file that the project ships for it, if it does; a damaged copy of that file is healed.
 
     Args:
         settings: name the models.
@@ -42,6 +43,18 @@ def choose_models(
 
 
 def _register_shipped(model: ModelSettings, store: ModelStore, file: Path) -> None:
-    if model.tag == model.name and file.is_file() and not store.versions(model.name):
-        content = file.read_bytes()
+    if model.tag != model.name or not file.is_file():
+        return
+    versions = store.versions(model.name)  # those that cannot be read are not among them
+    content = file.read_bytes()
+    same = [stored for stored in versions if stored.sha256 == sha256_of(content)]
+    if not versions or not all(map(_is_whole, same)):
         store.register(model.name, content, inspect_model(content, source=str(file)))
+
+
+def _is_whole(stored: StoredModel) -> bool:
+    try:
+        stored.content()
+    except ModelError:
+        return False
+    return True

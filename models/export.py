@@ -204,8 +204,11 @@ def _quiet_torch() -> Iterator[None]:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ModelError(f"{path} cannot be written: {error.strerror}") from error
     unfinished = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

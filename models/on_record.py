@@ -27,6 +27,8 @@ class LedgerPromotions:
         new_id: a unique name for an event.
     """
 
+    absence = None
+
     def __init__(
         self,
         ledger: Ledger,

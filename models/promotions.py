@@ -35,6 +35,11 @@ class Promotion:
 class Promotions(Protocol):
     """The promotions on record; the ledger implements it."""
 
+    @property
+    def absence(self) -> str | None:
+        """Why nothing is on record here, and what would help; None when there is a record."""
+        ...
+
     def current(self) -> Mapping[str, str]:
         """Model name to its live version, for every model that was ever promoted."""
         ...
@@ -64,7 +69,7 @@ class NoPromotions:
     """
 
     def __init__(self, reason: str) -> None:
-        self._reason = reason
+        self.absence = reason
 
     def current(self) -> Mapping[str, str]:
         """None."""
@@ -87,25 +92,26 @@ class NoPromotions:
     def promote(self, name: str, version: str, reason: str, actor: str) -> None:
         """Raises LedgerUnavailable with the reason."""
         del name, version, reason, actor
-        raise LedgerUnavailable(self._reason)
+        raise LedgerUnavailable(self.absence)
 
 
 def version_before(history: Sequence[Promotion], served: Sequence[str] = ()) -> str:
     """The version that was live before the present one: what a roll-back goes back to.
 
     Args:
-        history: promotions of one model, oldest first.
+        history: promotions of one model, oldest first; the last is live.
         served: versions of it that services started with, oldest first; they count where no
             earlier promotion tells, as for the model that was served before the first one.
 
     Raises:
         Conflict: nothing was live before.
     """
-    if not history:
-        raise Conflict("this model was never promoted; there is nothing to roll back to")
-    present = history[-1].version
     promoted = [promotion.version for promotion in history]
-    for version in (*reversed(promoted), *reversed(served)):
+    past = (*reversed(promoted), *reversed(served))
+    if not past:
+        raise Conflict("this model was never served; there is nothing to roll back to")
+    present = past[0]
+    for version in past:
         if version != present:
             return version
     raise Conflict(f"only {present} was ever live; there is nothing to roll back to")

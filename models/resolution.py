@@ -27,7 +27,7 @@ from errors import ModelError, ModelMismatch, ModelNotFound
 from models.stored import ModelStore, StoredModel, model_version
 from runners.metadata import ModelMetadata
 
-__all__ = ["Inspector", "Origin", "ResolvedModel", "join_storage_path", "resolve_model"]
+__all__ = ["Inspector", "Origin", "ResolvedModel", "model_file", "resolve_model"]
 
 
 class Origin(StrEnum):
@@ -80,22 +80,26 @@ def resolve_model(
     """
     pin = store.pins().get(settings.name)
     if settings.onnx_path is not None:
-        path = join_storage_path(storage_path, settings.onnx_path)
+        path = model_file(storage_path, settings.onnx_path)
         return _resolve_file(settings.name, path, store, pin, live.get(settings.name), inspect)
     _, _, wanted = (settings.tag or settings.name).partition(":")
     return _resolve_tag(settings.name, wanted, store, pin, live.get(settings.name))
 
 
-def join_storage_path(storage_path: Path, onnx_path: str) -> Path:
-    """Join, without repeating what the storage path already ends with.
+def model_file(storage_path: Path, onnx_path: str) -> Path:
+    """The file that an entry means: under the storage path, as it is written.
 
-    >>> join_storage_path(Path("/models/onnx"), "models/onnx/x.onnx").as_posix()
+    Where there is none, without repeating what the storage path already ends with.
+
+    >>> model_file(Path("/models/onnx"), "models/onnx/x.onnx").as_posix()
     '/models/onnx/x.onnx'
-    >>> join_storage_path(Path("/srv"), "models/onnx/x.onnx").as_posix()
+    >>> model_file(Path("/srv"), "models/onnx/x.onnx").as_posix()
     '/srv/models/onnx/x.onnx'
-    >>> join_storage_path(Path("/models/onnx"), "x.onnx").as_posix()
+    >>> model_file(Path("/models/onnx"), "x.onnx").as_posix()
     '/models/onnx/x.onnx'
     """
+    if (storage_path / onnx_path).is_file():
+        return storage_path / onnx_path
     relative = PurePath(onnx_path).parts
     ending = storage_path.parts
     for count in range(min(len(relative) - 1, len(ending)), 0, -1):

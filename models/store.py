@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml.exceptions import BentoMLException, NotFound
+from bentoml._internal.models import ModelStore as BentoFolder
+from bentoml.exceptions import BentoMLException
 
 from errors import ModelError, ModelNotFound
 from models.stored import StoredModel, model_version, sha256_of
@@ -27,13 +30,21 @@ __all__ = ["BentoModelStore"]
 _FILE_NAME = "model.onnx"
 _REGISTERED_BY = "usdcop"
 _LOCK_NAME = "usdcop-models.lock"
+_DRAFTS_PREFIX = "usdcop-draft-"
+_LATEST = "latest"  # BentoML's file beside the versions that names the newest
+
+
+class _DamagedError(ModelError):
+    """A version cannot be read."""
 
 
 class BentoModelStore:
     """The BentoML model store of this BENTOML_HOME, or of the Bento that is running.
 
-    BentoML copies files into place one by one and does not lock: a file lock here keeps two
-    processes that register at once from writing, or reading, half a model.
+    BentoML copies files into place one by one and does not lock. Here a version is written
+    beside the store and moved in whole, so that a killed process leaves no half of one; a file
+    lock keeps processes that register at once apart. What came to harm all the same is left
+    out of every list, named by `damaged`, and healed by registering the same file again.
     """
 
     def register(self, name: str, content: bytes, metadata: ModelMetadata) -> StoredModel:
@@ -49,43 +60,66 @@ class BentoModelStore:
         """
         version = model_version(content, metadata)
         tag = _tag(name, version)
+        folder = _models() / tag.path()
         with _locked(fcntl.LOCK_EX):
-            kept = self._intact(tag)
-            if kept is not None:
-                return kept
-            self._create(tag, content, metadata)
-            return self._get(tag)
+            try:
+                kept = _read(folder)
+                kept.content()
+            except ModelError:  # it is not there, or it came to harm
+                self._create(tag, content, metadata)
+                return _read(folder)
+            return kept
 
     def get(self, name: str, version: str) -> StoredModel:
         """One version.
 
         Raises:
             ModelNotFound: it is not in the store.
-            ModelError: it was put there by something else, or is incomplete.
+            ModelError: it was put there by something else, or is damaged; names its folder.
         """
         with _locked(fcntl.LOCK_SH):
-            return self._get(_tag(name, version))
+            return _read(_models() / _tag(name, version).path())
 
     def versions(self, name: str) -> tuple[StoredModel, ...]:
-        """Every version of a model, newest first."""
+        """Every version of a model, newest first, without those that cannot be read."""
         with _locked(fcntl.LOCK_SH):
-            return self._list(name)
+            return _versions(_folders(name))
 
     def all(self) -> tuple[StoredModel, ...]:
-        """Every version of every model that was registered here, by name, newest first."""
+        """Every readable version that was registered here, by name, newest first."""
         with _locked(fcntl.LOCK_SH):
-            return self._list(None)
+            return _versions(_folders())
+
+    def damaged(self) -> tuple[str, ...]:
+        """One line for each version that cannot be read: its name, its folder and why.
+
+        Whose it was is not known. `register` of the same file heals it, `remove` deletes it.
+        """
+        lines = []
+        with _locked(fcntl.LOCK_SH):
+            for folder in _folders():
+                try:
+                    _described(folder)
+                except _DamagedError as error:
+                    lines.append(str(error))
+        return tuple(lines)
 
     def remove(self, name: str, version: str) -> None:
-        """Forget a version.
+        """Forget a version, also one that cannot be read.
 
         Raises:
             ModelNotFound: it is not in the store.
+            ModelError: it was put there by something else, or the store cannot be written.
         """
-        tag = _tag(name, version)
+        folder = _models() / _tag(name, version).path()
         with _locked(fcntl.LOCK_EX):
-            self._get(tag)
-            bentoml.models.delete(tag)
+            with suppress(_DamagedError):
+                _read(folder)
+            try:
+                shutil.rmtree(folder)
+                _name_latest(folder.parent)
+            except OSError as error:
+                raise ModelError(f"{folder} cannot be removed: {error.strerror}") from error
 
     def pins(self) -> dict[str, str]:
         """Model name to version for the models of the Bento that is running.
@@ -104,61 +138,76 @@ class BentoModelStore:
     def _create(self, tag: bentoml.Tag, content: bytes, metadata: ModelMetadata) -> None:
         # BentoML reports each saved model to its makers unless this is set.
         os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-        sha256 = sha256_of(content)
+        folder = _models() / tag.path()
         try:
-            with bentoml.models.create(
-                tag,
-                labels={"registered-by": _REGISTERED_BY, "algorithm": metadata.algorithm.value},
-                metadata={**metadata.to_mapping(), "sha256": sha256},
-            ) as draft:
-                Path(draft.path_of(_FILE_NAME)).write_bytes(content)
+            with _drafts() as drafts:
+                with bentoml.models.create(
+                    tag,
+                    labels={"registered-by": _REGISTERED_BY, "algorithm": metadata.algorithm.value},
+                    metadata={**metadata.to_mapping(), "sha256": sha256_of(content)},
+                    _model_store=BentoFolder(drafts),
+                ) as draft:
+                    Path(draft.path_of(_FILE_NAME)).write_bytes(content)
+                _move_whole(drafts / tag.path(), folder)
+            _name_latest(folder.parent)
         except (BentoMLException, OSError) as error:
             raise ModelError(f"model {tag} cannot be stored: {error}") from error
 
-    def _intact(self, tag: bentoml.Tag) -> StoredModel | None:
-        """The version if it is there and whole; what a killed registration left is removed."""
-        try:
-            kept = self._get(tag)
-            kept.content()
-        except ModelNotFound:
-            return None
-        except ModelError:
-            bentoml.models.delete(tag)
-            return None
-        return kept
 
-    def _get(self, tag: bentoml.Tag) -> StoredModel:
-        try:
-            model = bentoml.models.get(tag)
-        except NotFound:
-            raise ModelNotFound(f"model {tag} is not in the model store") from None
-        except BentoMLException as error:
-            raise ModelError(f"model {tag} is incomplete in the model store: {error}") from error
-        if model.tag.version != tag.version:  # BentoML completes the beginning of a version
-            raise ModelNotFound(f"model {tag} is not in the model store; there is {model.tag}")
-        return _stored(model)
+def _models() -> Path:
+    return Path(BentoMLContainer.model_store.get()._path)  # noqa: SLF001  it has no public one
 
-    def _list(self, name: str | None) -> tuple[StoredModel, ...]:
-        try:
-            models = bentoml.models.list(name)
-        except NotFound:
-            return ()
-        except BentoMLException as error:
-            raise ModelError(
-                f"the model store has an incomplete version, left by a registration that was "
-                f"killed; remove the folder without a model.yaml: {error}"
-            ) from error
-        ours = [m for m in models if m.info.labels.get("registered-by") == _REGISTERED_BY]
-        stored = sorted(map(_stored, ours), key=lambda model: model.created_at, reverse=True)
-        return tuple(sorted(stored, key=lambda model: model.name))
+
+def _folders(name: str | None = None) -> list[Path]:
+    """The version folders of a model, or of every model."""
+    folders = sorted(folder for folder in _models().glob("*/*") if folder.is_dir())
+    return [folder for folder in folders if name in {None, folder.parent.name}]
+
+
+def _versions(folders: Sequence[Path]) -> tuple[StoredModel, ...]:
+    """Those that were registered here and can be read, by name and then newest first."""
+    found = []
+    for folder in folders:
+        with suppress(_DamagedError):
+            found.append(_described(folder))
+    ours = [stored for stored in found if stored is not None]
+    newest_first = sorted(ours, key=lambda stored: stored.created_at, reverse=True)
+    return tuple(sorted(newest_first, key=lambda stored: stored.name))
+
+
+def _read(folder: Path) -> StoredModel:
+    """One version that was registered here, or ModelNotFound, or ModelError."""
+    tag = f"{folder.parent.name}:{folder.name}"
+    if not folder.is_dir():
+        longer = [path.name for path in folder.parent.glob(f"{folder.name}*") if path.is_dir()]
+        hint = f"; there is {', '.join(f'{folder.parent.name}:{v}' for v in longer)}"
+        raise ModelNotFound(f"model {tag} is not in the model store{hint if longer else ''}")
+    stored = _described(folder)
+    if stored is None:
+        raise ModelError(f"model {tag} was not registered by usdcop; use `usdcop models register`")
+    return stored
+
+
+def _described(folder: Path) -> StoredModel | None:
+    """What a version folder holds; None for something else's, ModelError for a damaged one."""
+    tag = f"{folder.parent.name}:{folder.name}"
+    try:
+        model = bentoml.Model.from_path(folder)
+        if model.info.labels.get("registered-by") != _REGISTERED_BY:
+            return None
+        stored = _stored(model)
+    except Exception as error:  # what half a description raises depends on where it ends
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise _DamagedError(f"model {tag} is damaged, see {folder}: {reason}") from error
+    if stored.tag != tag:
+        raise _DamagedError(f"model {tag} is damaged, see {folder}: it calls itself {stored.tag}")
+    if not stored.path.is_file():
+        raise _DamagedError(f"model {tag} is damaged, see {folder}: it has no {_FILE_NAME}")
+    return stored
 
 
 def _stored(model: Any) -> StoredModel:
     declared = model.info.metadata
-    if model.info.labels.get("registered-by") != _REGISTERED_BY or "sha256" not in declared:
-        raise ModelError(
-            f"model {model.tag} was not registered by usdcop; use `usdcop models register`"
-        )
     created_at: datetime = model.info.creation_time
     return StoredModel(
         name=model.tag.name,
@@ -170,6 +219,41 @@ def _stored(model: Any) -> StoredModel:
         created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC),
         path=Path(model.path_of(_FILE_NAME)),
     )
+
+
+@contextmanager
+def _drafts() -> Iterator[Path]:
+    """A folder beside the store; those that killed registrations left are removed."""
+    beside = _models().parent
+    for left in beside.glob(f"{_DRAFTS_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_DRAFTS_PREFIX, dir=beside) as folder:
+        yield Path(folder)
+
+
+def _move_whole(draft: Path, folder: Path) -> None:
+    """Move a version to its place, at once unless the store is a file system of its own."""
+    for file in draft.iterdir():
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():  # damaged, or the same would not be written again
+        shutil.rmtree(folder)
+    shutil.move(draft, folder)
+
+
+def _name_latest(model: Path) -> None:
+    """Keep BentoML's own note of the newest version, which `bentofile.yaml` may refer to."""
+    folders = _folders(model.name)
+    versions = _versions(folders)
+    if versions:
+        note = model / f".{_LATEST}"
+        note.write_text(versions[0].version)
+        note.replace(model / _LATEST)
+    elif folders:
+        (model / _LATEST).unlink(missing_ok=True)  # BentoML makes it anew
+    else:
+        shutil.rmtree(model)
 
 
 def _tag(name: str, version: str) -> bentoml.Tag:

@@ -12,6 +12,7 @@ from functools import lru_cache
 import holidays
 
 from config.settings import CalendarSettings, TradingHours
+from errors import ConfigurationError
 
 __all__ = ["Closure", "SessionCalendar", "SessionStatus"]
 
@@ -53,6 +54,9 @@ class SessionCalendar:
     Args:
         hours: session hours, inclusive at both ends, and weekdays.
         exceptions: closed and opened dates, early closes, and how far the holidays are known.
+
+    Raises:
+        ConfigurationError: a date closes early that has no session.
     """
 
     def __init__(self, hours: TradingHours, exceptions: CalendarSettings) -> None:
@@ -60,6 +64,13 @@ class SessionCalendar:
         self._exceptions = exceptions
         self._zone = hours.zone
         self._closure_of = lru_cache(maxsize=64)(self._find_closure)
+        for day in exceptions.early_close:
+            closure = self._closure_of(day)
+            if closure is not None:
+                raise ConfigurationError(
+                    f"calendar.early_close names {day}, which has no session: {closure.message}; "
+                    "name it in calendar.open too, or leave it out"
+                )
 
     def day(self, now: datetime) -> date:
         """The date in the desk's time zone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -105,7 +106,8 @@ class Ensemble:
         strategy: how they are combined.
 
     Raises:
-        ConfigurationError: no model has a vote, or two share a name.
+        ConfigurationError: no model has a vote, two share a name, or the weights have no
+            finite sum.
     """
 
     def __init__(self, runners: Sequence[Voter], strategy: EnsembleStrategy) -> None:
@@ -119,6 +121,11 @@ class Ensemble:
             raise ConfigurationError(
                 f"no model has a weight above 0 ({', '.join(self.names) or 'there are none'}); "
                 "a shadow cannot decide"
+            )
+        if not math.isfinite(weight):
+            raise ConfigurationError(
+                f"the weights of {', '.join(self.names)} have no finite sum; they are shares, "
+                "such as 0.6 and 0.4"
             )
         self._shares = tuple(runner.weight / weight for runner in self.runners)
 
@@ -137,7 +144,7 @@ class Ensemble:
             InvalidRequest: the array is not (n, observation_dim) or holds no finite numbers.
             InferenceFault: a model that has a vote failed; the message names it.
         """
-        _check_observations(observations)
+        observations = _checked(observations)
         outputs = tuple(_ask(runner, observations) for runner in self.runners)
         ballots = [
             (share, output.probabilities)
@@ -165,7 +172,7 @@ class Ensemble:
                 code="unknown_model",
                 detail={"models": list(self.names)},
             )
-        _check_observations(observations)
+        observations = _checked(observations)
         runner = self.runners[self.names.index(name)]
         probabilities = runner.probabilities(observations)
         signals, confidence = decide(probabilities)
@@ -237,14 +244,16 @@ def _winners(probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
 def _ask(runner: Voter, observations: NDArray[np.float32]) -> ModelOutput:
     try:
         probabilities = runner.probabilities(observations)
-    except InferenceFault as fault:
+    except (InferenceFault, InvalidRequest) as fault:
         if not runner.is_shadow:
             raise
         return ModelOutput(runner.name, runner.tag, runner.version, runner.weight, None, str(fault))
     return ModelOutput(runner.name, runner.tag, runner.version, runner.weight, probabilities)
 
 
-def _check_observations(observations: NDArray[np.float32]) -> None:
+def _checked(observations: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not isinstance(observations, np.ndarray) or observations.dtype != np.float32:
+        observations = _as_float32(observations)
     if observations.ndim != 2 or not len(observations):
         raise InvalidRequest(
             f"observations have shape {observations.shape}; they must be (n, observation_dim) "
@@ -252,3 +261,14 @@ def _check_observations(observations: NDArray[np.float32]) -> None:
         )
     if not np.isfinite(observations).all():
         raise InvalidRequest("an observation holds a number that is not finite")
+    return observations
+
+
+def _as_float32(observations: object) -> NDArray[np.float32]:
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            return np.asarray(observations, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(
+            f"observations are no (n, observation_dim) array of float32: {error}"
+        ) from error

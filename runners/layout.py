@@ -10,6 +10,7 @@ from runners.metadata import ModelMetadata, OutputKind
 __all__ = ["TensorSpec", "check_input", "label_output", "select_outputs"]
 
 _NUMBERS = ("tensor(float)", "tensor(double)")
+_LABELS = ("tensor(string)", "tensor(int64)", "tensor(int32)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,9 @@ def select_outputs(outputs: Sequence[TensorSpec], metadata: ModelMetadata) -> tu
 
 
 def label_output(outputs: Sequence[TensorSpec]) -> str | None:
-    """The name of a classifier's label, when the labels are words."""
+    """The name of a classifier's label, a word or a whole number; None when there is none."""
     for spec in outputs:
-        if spec.kind == "tensor(string)":
+        if spec.kind in _LABELS:
             return spec.name
     return None
 

@@ -9,15 +9,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from config.settings import ModelSettings
+from config.settings import Algorithm, ModelSettings
 from errors import InferenceFault, ModelMismatch
 from runners.algorithms import DECODERS
+from runners.classes import check_classes, labels_by_column
 from runners.declaration import reconcile
 from runners.layout import check_input, label_output, select_outputs
-from runners.metadata import ModelMetadata, OutputKind
+from runners.metadata import ModelMetadata
 from runners.runner import ModelIdentity, Runner
 from runners.session import OnnxSession
-from runners.signal import ACTIONS
 
 __all__ = ["ModelSource", "inspect_model", "load_runner"]
 
@@ -163,36 +163,43 @@ def _build(
         identity, metadata, graph=session, output_names=names, decoder=decoder, timer=timer
     )
     try:
-        if metadata.output is OutputKind.LABEL_AND_PROBABILITIES:
-            _check_class_order(session, names[0], metadata)
+        if metadata.algorithm is Algorithm.CLASSIFIER:
+            check_classes(metadata, _column_labels(session, names[0], metadata.observation_dim))
         runner.warm_up()
     except InferenceFault as fault:
         raise ModelMismatch(f"it cannot be evaluated: {fault}") from fault
     return runner
 
 
-def _check_class_order(session: OnnxSession, name: str, metadata: ModelMetadata) -> None:
-    """Where class labels are the words SELL, HOLD and BUY, they prove or disprove `actions`."""
-    probes = _probes(metadata.observation_dim)
-    classes = session.class_labels(name, probes[:1])
-    if set(classes) == set(ACTIONS) and classes != metadata.actions:
-        _refuse_order(metadata, f"its classes are {','.join(map(str, classes))}")
+def _column_labels(session: OnnxSession, name: str, observation_dim: int) -> tuple[str | None, ...]:
+    """The classifier's label of each column, None where unknown; empty without any labels."""
+    probes = _probes(observation_dim)
+    mapped = session.class_labels(name, probes[:1])
+    if mapped:
+        return tuple(map(_text, mapped))
     label_name = label_output(session.outputs)
     if label_name is None:
-        return
-    labels, probabilities = session.run((label_name, name), probes)
-    for label, likeliest in zip(labels, probabilities.argmax(axis=1), strict=True):
-        declared = (metadata.actions or ACTIONS)[likeliest]
-        if str(label) in set(ACTIONS) and str(label) != declared:
-            _refuse_order(metadata, f"it answers {label} where column {likeliest} is the largest")
+        return ()
+    labels, scores = session.run((label_name, name), probes)
+    if labels.size != len(probes) or scores.shape != (len(probes), 3):
+        raise ModelMismatch(
+            f"it gives labels of shape {labels.shape} and scores of shape {scores.shape} for "
+            f"{len(probes)} rows; they must be one label and three scores for each"
+        )
+    return labels_by_column([_text(label) for label in labels.ravel().tolist()], scores)
 
 
-def _refuse_order(metadata: ModelMetadata, evidence: str) -> None:
-    raise ModelMismatch(f"actions is {','.join(metadata.actions or ())!r}, but {evidence}")
+def _text(label: object) -> str:
+    return str(label).strip()
 
 
 def _probes(observation_dim: int) -> NDArray[np.float32]:
-    """Observations that differ enough for a classifier to name more than one class."""
+    """Observations that differ enough for a classifier to name more than one class.
+
+    Features may be returns or prices, so random rows come in sizes from 0.001 to 10,000.
+    """
     level = np.linspace(-3.0, 3.0, 31)[:, None] * np.ones((1, observation_dim))
     single = 3.0 * np.eye(observation_dim)
-    return np.vstack([level, single, -single]).astype(np.float32)
+    sizes = np.repeat(10.0 ** np.arange(-3, 5), 128)[:, None]
+    random = np.random.default_rng(0).normal(size=(len(sizes), observation_dim)) * sizes
+    return np.vstack([level, single, -single, random]).astype(np.float32)

@@ -7,6 +7,8 @@ key                     value
 ``output``              what the numbers that leave the graph mean: an `OutputKind`
 ``observation_dim``     length of the vector that the model reads
 ``actions``             the model's own column order, like ``HOLD,BUY,SELL``; discrete models only
+``classes``             a classifier's own labels in column order, like ``flat,long,short``, when
+                        they are other words than SELL, HOLD and BUY; optional
 ``threshold``           least size of an action that trades; continuous models only, default 0.30
 ``temperature``         divides Q-values before the softmax, above 0; Q-values only, default 1
 ``feature_schema``      hash of the feature schema that the model was trained on; optional
@@ -49,6 +51,7 @@ METADATA_KEYS = (
     "output",
     "observation_dim",
     "actions",
+    "classes",
     "threshold",
     "temperature",
     "feature_schema",
@@ -114,6 +117,8 @@ class ModelMetadata:
         output: what its outputs mean.
         observation_dim: length of the vector that it reads.
         actions: its own column order; None for a continuous model.
+        classes: a classifier's labels, column by column beside `actions`; None when they are
+            SELL, HOLD and BUY themselves, or numbers, or not in the graph.
         threshold: least size of an action that trades, in (0, 1); None for a discrete model.
         temperature: divides Q-values, above 0; None for other outputs.
         feature_schema: hash of the schema that it was trained on, if it says so.
@@ -129,12 +134,14 @@ class ModelMetadata:
     threshold: float | None = None
     temperature: float | None = None
     feature_schema: str | None = None
+    classes: tuple[str, ...] | None = None
     columns: tuple[int, ...] = field(init=False, repr=False, compare=False, default=())
     """Where SELL, HOLD and BUY lie among the model's own columns; empty when continuous."""
 
     def __post_init__(self) -> None:
         self._check_observation_dim()
         self._fill_actions()
+        self._check_classes()
         self._fill_threshold()
         self._fill_temperature()
 
@@ -148,6 +155,7 @@ class ModelMetadata:
         """
         _refuse_misspellings(values)
         actions = values.get("actions")
+        classes = values.get("classes")
         return cls(
             algorithm=_choice(values, "algorithm", Algorithm),
             output=_choice(values, "output", OutputKind),
@@ -156,6 +164,7 @@ class ModelMetadata:
             threshold=_number(values, "threshold"),
             temperature=_number(values, "temperature"),
             feature_schema=values.get("feature_schema") or None,
+            classes=None if classes is None else tuple(map(str.strip, classes.split(","))),
         )
 
     def to_mapping(self) -> dict[str, str]:
@@ -167,6 +176,8 @@ class ModelMetadata:
         }
         if self.actions is not None:
             values["actions"] = ",".join(self.actions)
+        if self.classes is not None:
+            values["classes"] = ",".join(self.classes)
         if self.threshold is not None:
             values["threshold"] = repr(self.threshold)
         if self.temperature is not None:
@@ -197,6 +208,27 @@ class ModelMetadata:
             )
         actions = parse_actions(",".join(self.actions))
         object.__setattr__(self, "columns", tuple(actions.index(action) for action in ACTIONS))
+
+    def _check_classes(self) -> None:
+        if self.classes is None:
+            return
+        text = ",".join(self.classes)
+        if self.algorithm is not Algorithm.CLASSIFIER or self.actions is None:
+            raise ModelMismatch(
+                f"metadata key 'classes' is {text!r}, but it is for classifiers only and algorithm "
+                f"is {self.algorithm}; leave it out"
+            )
+        if len(set(self.classes)) != 3 or len(text.split(",")) != 3 or "" in self.classes:
+            raise ModelMismatch(
+                f"metadata key 'classes' is {text!r}; it must name the three labels of the "
+                "classifier once each, in column order, for example 'flat,long,short'"
+            )
+        for label, action in zip(self.classes, self.actions, strict=True):
+            if label.upper() in set(ACTIONS) and label.upper() != action:
+                raise ModelMismatch(
+                    f"metadata keys 'classes' {text!r} and 'actions' {','.join(self.actions)!r} "
+                    f"disagree: column by column, {label} would be {action}"
+                )
 
     def _fill_threshold(self) -> None:
         if not self.output.is_continuous:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import Algorithm
-from errors import InferenceFault
+from errors import InferenceFault, InvalidRequest, ModelMismatch
 from runners.decoder import OUTPUT_ROLES, Decoder
 from runners.latency import LatencySummary, LatencyWindow
 from runners.metadata import ModelMetadata
@@ -23,6 +23,9 @@ _SUM_TOLERANCE = 1e-4
 """float32 softmaxes are off by 1e-7; a layer that forgot its softmax is off by far more."""
 
 _WARM_UP_ROUNDS = 20
+
+_REPEAT_TOLERANCE = 1e-5
+"""A row alone and in a batch is summed in another order, which float32 shows at 1e-6."""
 
 
 class Graph(Protocol):
@@ -117,9 +120,15 @@ class Runner:
             (n, 3) in the order of `runners.signal.ACTIONS`, not negative, rows summing to 1.
 
         Raises:
+            InvalidRequest: an observation has another length than the model reads.
             InferenceFault: the model failed, or what it gave is no probability vector; the
                 message names the model.
         """
+        if observations.shape[1:] != (self.metadata.observation_dim,):
+            raise InvalidRequest(
+                f"observations have shape {observations.shape}; model {self.tag} reads "
+                f"(n, {self.metadata.observation_dim}) float32"
+            )
         started = self._timer()
         probabilities = self._evaluate(observations)
         if len(observations) == 1:
@@ -129,13 +138,38 @@ class Runner:
     def warm_up(self) -> None:
         """Evaluate a few observations, so that the first request pays for no lazy set-up.
 
+        A decision can be recomputed from its record only by a model that says the same about
+        the same observation every time, whatever else is evaluated with it.
+
         Raises:
             InferenceFault: the model cannot evaluate one row, or several at once.
+            ModelMismatch: the model is random, or its rows depend on each other.
         """
-        observation = np.zeros((1, self.metadata.observation_dim), dtype=np.float32)
+        rows = np.random.default_rng(0).normal(size=(3, self.metadata.observation_dim))
+        observations = rows.astype(np.float32)
+        first = self._evaluate(observations[:1])
         for _ in range(_WARM_UP_ROUNDS):
-            self._evaluate(observation)
-        self._evaluate(np.repeat(observation, 3, axis=0))
+            again = self._evaluate(observations[:1])
+            if np.abs(again - first).max() > _REPEAT_TOLERANCE:
+                raise ModelMismatch(
+                    f"it is random: about one observation it said {first[0]}, then {again[0]}"
+                )
+        self._evaluate(observations)
+        self._check_rows_apart(observations)
+
+    def _check_rows_apart(self, observations: NDArray[np.float32]) -> None:
+        # Raw outputs, relative to their size: a softmax would enlarge the rounding of Q-values.
+        together = self._graph.run(self._output_names, observations)
+        for row in range(len(observations)):
+            alone = self._graph.run(self._output_names, observations[row : row + 1])
+            for name, one, all_rows in zip(self._output_names, alone, together, strict=True):
+                scale = max(1.0, float(np.abs(one).max()))
+                difference = float(np.abs(one[0] - all_rows[row]).max())
+                if difference > _REPEAT_TOLERANCE * scale:
+                    raise ModelMismatch(
+                        f"its rows depend on each other: output {name!r} is {one[0]} for an "
+                        f"observation alone and {all_rows[row]} for the same one within a batch"
+                    )
 
     def _evaluate(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
         arrays = self._graph.run(self._output_names, observations)

@@ -73,10 +73,7 @@ class OnnxSession:
         Raises:
             InferenceFault: the runtime failed.
         """
-        try:
-            outputs: list[Any] = self._session.run(names, {self._input_name: observations})
-        except Exception as error:  # its exceptions share no base class of their own
-            raise InferenceFault(f"{self.source} failed: {_one_line(error)}") from error
+        outputs = self._evaluate(names, observations)
         if self._class_maps:
             return [
                 class_columns(output) if name in self._class_maps else output
@@ -88,10 +85,15 @@ class OnnxSession:
         """The sorted class labels that an output's dictionaries have; empty for a plain tensor."""
         if name not in self._class_maps:
             return ()
-        rows: list[dict[object, float]] = self._session.run(
-            [name], {self._input_name: observations}
-        )[0]
+        rows: list[dict[object, float]] = self._evaluate([name], observations)[0]
         return tuple(sorted(rows[0], key=_numbers_before_text))
+
+    def _evaluate(self, names: Sequence[str], observations: NDArray[np.float32]) -> list[Any]:
+        try:
+            outputs: list[Any] = self._session.run(names, {self._input_name: observations})
+        except Exception as error:  # its exceptions share no base class of their own
+            raise InferenceFault(f"{self.source} failed: {_one_line(error)}") from error
+        return outputs
 
 
 def class_columns(rows: Sequence[Mapping[object, float]]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from config.load import DEFAULT_FILE, HIDDEN, LoadedSettings, load_settings
 from config.settings import Environment, ModelSettings, Role, Settings
+from config.shape import setting_keys
 from errors import ConfigurationError
 
 SHIPPED = DEFAULT_FILE.read_text(encoding="utf-8")
@@ -395,10 +396,80 @@ class TestEnvironment:
 
     def test_a_misspelt_short_name_is_refused(self, project: Path) -> None:
         line = refusal(project, MLOPS_ENVIROMENT="development")
-        assert line == "MLOPS_ENVIROMENT is not a setting; did you mean MLOPS_ENVIRONMENT?"
+        assert line == (
+            "MLOPS_ENVIROMENT is not a setting; did you mean MLOPS_ENVIRONMENT or "
+            "MLOPS__ENVIRONMENT?"
+        )
+
+    @pytest.mark.parametrize(
+        ("variable", "meant"),
+        [
+            ("MLOPS_MAX_DAILY_LOSS", "MAX_DAILY_LOSS or MLOPS__RISK_LIMITS__MAX_DAILY_LOSS"),
+            (
+                "MLOPS_RISK_LIMITS__MAX_DAILY_LOSS",
+                "MAX_DAILY_LOSS or MLOPS__RISK_LIMITS__MAX_DAILY_LOSS",
+            ),
+            (
+                "MLOPS_RISK_LIMITS_MAX_DAILY_LOSS",
+                "MAX_DAILY_LOSS or MLOPS__RISK_LIMITS__MAX_DAILY_LOSS",
+            ),
+            (
+                "mlops_max_dayly_loss",
+                "MAX_DAILY_LOSS or MLOPS__RISK_LIMITS__MAX_DAILY_LOSS",
+            ),
+            ("MLOPS_MIN_CONFIDENCE", "MIN_CONFIDENCE or MLOPS__RISK_LIMITS__MIN_CONFIDENCE"),
+            ("MLOPS_REDIS_PORT", "REDIS_PORT or MLOPS__REDIS__PORT"),
+            ("MLOPS_REDIS_HOST", "REDIS_HOST or MLOPS__REDIS__HOST"),
+            ("MLOPS_API_KEY", "MLOPS_API_KEYS or MLOPS__ACCESS__KEYS"),
+            ("MLOPS_CONFIGPATH", "MLOPS_CONFIG_PATH"),
+            ("MLOPS_MAX_TRADES_PER_DAY", "MLOPS__RISK_LIMITS__MAX_TRADES_PER_DAY"),
+        ],
+    )
+    def test_a_setting_by_a_wrong_name_stops_the_start_and_hears_the_right_one(
+        self, project: Path, variable: str, meant: str
+    ) -> None:
+        line = refusal(project, **{variable: "-0.001"})
+        assert line == f"{variable} is not a setting; did you mean {meant}?"
+
+    def test_every_setting_with_one_underscore_for_two_is_recognised(self, project: Path) -> None:
+        for key in setting_keys():
+            right = "MLOPS__" + key.upper().replace(".", "__")
+            wrong = right.replace("__", "_")
+            if wrong != "MLOPS_ENVIRONMENT":  # that one is a short name
+                assert f"{right}?" in refusal(project, **{wrong: "1"})
+
+    def test_a_secret_by_a_wrong_name_is_not_shown(self, project: Path) -> None:
+        line = refusal(project, MLOPS_REDIS_PASSWORD="hunter2")
+        assert "REDIS_PASSWORD or MLOPS__REDIS__PASSWORD" in line
+        assert "hunter2" not in line
+
+    # It may be a limit that somebody set: what is ignored in silence is not in force.
+    @pytest.mark.parametrize("variable", ["MLOPS_DASHBOARD_THEME", "MLOPS_"])
+    def test_no_variable_that_begins_like_ours_is_ignored(
+        self, project: Path, variable: str
+    ) -> None:
+        assert refusal(project, **{variable: "dark"}) == (
+            f"{variable} is not a setting; other variables must not begin with MLOPS_, and "
+            "settings are named like MLOPS__RISK_LIMITS__MAX_DAILY_LOSS"
+        )
+
+    @pytest.mark.parametrize(
+        "variable",
+        [
+            "MLOPS_SERVICE_HOST",
+            "MLOPS_SERVICE_PORT_HTTP",
+            "MLOPS_PORT",
+            "MLOPS_PORT_80_TCP_ADDR",
+            "MLOPS_API_PORT",
+        ],
+    )
+    def test_a_variable_that_kubernetes_injects_for_our_service_is_explained(
+        self, project: Path, variable: str
+    ) -> None:
+        assert "enableServiceLinks: false" in refusal(project, **{variable: "tcp://10.0.0.1:80"})
 
     def test_other_programs_variables_are_left_alone(self, project: Path) -> None:
-        others = {"PATH": "/bin", "MLOPS_DASHBOARD_THEME": "dark", "REDIS": "x"}
+        others = {"PATH": "/bin", "MLOPSY": "dark", "REDIS": "x"}
         assert load(project, environ=others).settings == load(project).settings
 
     def test_both_names_with_one_value_are_fine(self, project: Path) -> None:

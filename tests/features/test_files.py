@@ -1,4 +1,5 @@
 import gzip
+from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from config.settings import TradingHours
 from errors import InvalidRequest
 from features.compute import WINDOW, compute_series
 from features.files import read_bars, read_macro
+from features.macro import MACRO_COLUMNS
 from features.schema import USDCOP_M5, Schema
 from features.tables import HASH_KEY, VERSION_KEY, read_features, write_features
 from tests.features.market import MONDAY_OPEN, random_bars, random_macro, same_bits
@@ -73,7 +75,7 @@ def test_parquet_bars_are_read_whatever_the_unit_of_their_times(tmp_path: Path, 
 def test_a_time_without_a_zone_is_refused_unless_one_is_given(tmp_path: Path) -> None:
     path = written(tmp_path, HEADER, "2026-03-02 08:00:00,1,1,1,4000")
 
-    assert "row 1: time 2026-03-02 08:00:00 has no time zone" in refusal(path)
+    assert "row 1: time '2026-03-02 08:00:00' has no time zone" in refusal(path)
     assert "--timezone" in refusal(path)
     in_bogota = read_bars(path, HOURS, ZoneInfo("America/Bogota"))
     assert in_bogota.bars.starts.tolist() == [MONDAY_OPEN]
@@ -125,9 +127,42 @@ def test_a_cell_that_is_no_number_is_refused(tmp_path: Path, cell: str, said: st
 
 
 def test_a_time_that_is_none_is_refused_by_row(tmp_path: Path) -> None:
-    assert "row 1: time '02/03/2026 8:00' is not ISO 8601" in refusal(
-        written(tmp_path, HEADER, "02/03/2026 8:00,1,1,1,4000")
-    )
+    message = refusal(written(tmp_path, HEADER, "02/03/2026 8:00,1,1,1,4000"))
+
+    assert "row 1: time '02/03/2026 8:00' must be written like 2025-01-02T13:00:00Z" in message
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+05:00", "1970-12-31T13:00:00Z", "9999-12-31T23:59:59-05:00"]
+)
+def test_a_time_of_another_age_is_refused_by_row(tmp_path: Path, time: str) -> None:
+    message = refusal(written(tmp_path, HEADER, FIRST, f"{time},1,1,1,4000"))
+
+    assert message == f", row 2: time {time!r} is not in the years 1971 to 2199"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "said"),
+    [
+        (10**18, pa.timestamp("us", tz="UTC"), ", row 1: time is not in the years 1971 to 2199"),
+        (2**31 - 1, pa.date32(), ", row 1: time is not in the years 1971 to 2199"),
+        (10**14, pa.timestamp("s", tz="UTC"), ": time is not a column of times in whole micro"),
+        (1, pa.timestamp("ns", tz="UTC"), ": time is not a column of times in whole micro"),
+    ],
+)
+def test_a_parquet_time_that_no_clock_shows_is_refused_in_one_line(
+    tmp_path: Path, value: int, kind: pa.DataType, said: str
+) -> None:
+    path = tmp_path / "bars.parquet"
+    pq.write_table(pa.table({"time": pa.array([value], type=kind), "close": [4000.0]}), path)
+
+    assert refusal(path).startswith(said)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "time,close,close", "2026-03-02T13:00:00Z,4000,4100")
+
+    assert refusal(path) == " has more than one column 'close'; keep the right one"
 
 
 def test_bars_closer_than_five_minutes_are_refused(tmp_path: Path) -> None:
@@ -199,7 +234,8 @@ def test_macro_values_are_read_and_empty_cells_are_gaps(tmp_path: Path) -> None:
         ("2026-03-01,1,1,1,1,1,1,1", "2026-03-01 follows 2026-03-01"),
         ("2026-03-02,1,1,x,1,1,1,1", "row 2: embi_col 'x' is not a number"),
         ("2026-03-02,1,1,1,-1,1,1,1", "brent is -1.0 on 2026-03-02"),
-        ("02/03/2026,1,1,1,1,1,1,1", "row 2: date '02/03/2026' is not ISO 8601"),
+        ("02/03/2026,1,1,1,1,1,1,1", "row 2: date '02/03/2026' must be written like 2025-01-02"),
+        ("0001-01-01,1,1,1,1,1,1,1", "row 2: date '0001-01-01' is not in the years 1971 to 2199"),
     ],
 )
 def test_a_macro_row_that_makes_no_sense_is_refused(tmp_path: Path, row: str, said: str) -> None:
@@ -210,6 +246,59 @@ def test_a_macro_row_that_makes_no_sense_is_refused(tmp_path: Path, row: str, sa
 
     assert caught.value.message.startswith(str(path))
     assert said in caught.value.message
+
+
+def test_a_macro_date_written_as_a_time_is_told_what_a_date_looks_like(tmp_path: Path) -> None:
+    path = written(tmp_path, MACRO_HEADER, "2025-01-02T00:00:00Z,1,1,1,1,1,1,1")
+
+    with pytest.raises(InvalidRequest) as caught:
+        read_macro(path)
+
+    assert caught.value.message == (
+        f"{path}, row 1: date '2025-01-02T00:00:00Z' must be written like 2025-01-02"
+    )
+
+
+def macro_parquet(folder: Path, *dates: datetime, zone: str | None) -> Path:
+    path = folder / "macro.parquet"
+    values = dict.fromkeys(MACRO_COLUMNS, [1.0] * len(dates))
+    table = {"date": pa.array(dates, type=pa.timestamp("ns", tz=zone)), **values}
+    pq.write_table(pa.table(table), path)
+    return path
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "America/Bogota", "Asia/Tokyo"])
+def test_a_macro_timestamp_at_midnight_of_its_own_zone_is_its_date(
+    tmp_path: Path, zone: str | None
+) -> None:
+    midnight = datetime(2025, 1, 2, tzinfo=ZoneInfo(zone) if zone else None)
+
+    macro = read_macro(macro_parquet(tmp_path, midnight, zone=zone))
+
+    assert macro.columns["vix"].days.tolist() == [(date(2025, 1, 2) - date(1970, 1, 1)).days]
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour", "shown"),
+    [
+        (None, 15, "2025-01-02 15:00:00"),
+        ("UTC", 15, "2025-01-02 15:00:00+00:00"),
+        ("America/Bogota", 0, "2025-01-01 19:00:00-05:00"),
+    ],
+)
+def test_a_macro_timestamp_with_a_time_of_day_is_refused_by_row(
+    tmp_path: Path, zone: str | None, hour: int, shown: str
+) -> None:
+    utc = UTC if zone else None
+    midnight = datetime(2025, 1, 1, tzinfo=ZoneInfo(zone) if zone else None)
+    path = macro_parquet(tmp_path, midnight, datetime(2025, 1, 2, hour, tzinfo=utc), zone=zone)
+
+    with pytest.raises(InvalidRequest) as caught:
+        read_macro(path)
+
+    assert caught.value.message == (
+        f"{path}, row 2: date {shown} has a time of day; store dates alone, like 2025-01-02"
+    )
 
 
 def test_features_come_back_from_parquet_to_the_bit(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ class ModelsInMemory:
 class PromotionsInMemory:
     """Keeps promotions in a list, the oldest first."""
 
+    absence: str | None = None
     acts: list[Promotion] = field(default_factory=list)
     named: set[tuple[str, str]] = field(default_factory=set)
     started: list[tuple[str, str]] = field(default_factory=list)

@@ -12,6 +12,8 @@ from onnxmltools.convert.common.data_types import FloatTensorType as LightgbmFlo
 from skl2onnx import to_onnx
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from config.settings import ModelSettings
 from errors import ModelMismatch
@@ -59,6 +61,8 @@ def trained(kind: str, labels: NDArray[Any], *, zipmap: bool) -> tuple[Any, byte
         return model, lightgbm_file(model, zipmap=zipmap)
     if kind == "forest":
         model = RandomForestClassifier(n_estimators=8, max_depth=4, random_state=1)
+    elif kind == "vector":  # its labels are not always those of the largest probability
+        model = SVC(probability=True, random_state=1)
     else:
         model = LogisticRegression()
     model.fit(observations, target)
@@ -115,12 +119,70 @@ def test_labels_that_are_words_disprove_a_wrong_action_order(kind: str, zipmap: 
         inspect_model(content, source="tree.onnx", declared=declared("SELL,HOLD,BUY"))
 
 
+OUTPUTS = ["probabilities", "label_and_probabilities"]
+CASED = np.array(["Sell", "Hold", "Buy"])
+OTHER_WORDS = np.array(["short", "flat", "long"])
+
+
+@pytest.mark.filterwarnings("ignore:.*prob:FutureWarning")
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("zipmap", [True, False])
+@pytest.mark.parametrize("kind", ["logistic", "forest", "lightgbm", "vector"])
+def test_labels_in_another_case_prove_the_order_whatever_the_output_is_called(
+    kind: str, zipmap: bool, output: str
+) -> None:
+    _, content = trained(kind, CASED, zipmap=zipmap)
+    right = {**declared("BUY,HOLD,SELL"), "output": output}
+    assert inspect_model(content, source="tree.onnx", declared=right).columns == (2, 1, 0)
+    for order in ("SELL,HOLD,BUY", "HOLD,BUY,SELL", "BUY,SELL,HOLD"):
+        with pytest.raises(ModelMismatch, match=f"actions is '{order}', but its class in column"):
+            inspect_model(content, source="tree.onnx", declared={**right, "actions": order})
+
+
+@pytest.mark.filterwarnings("ignore:.*prob:FutureWarning")
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("zipmap", [True, False])
+@pytest.mark.parametrize("kind", ["logistic", "forest", "lightgbm", "vector"])
+def test_other_words_are_served_only_with_their_meaning_column_by_column(
+    kind: str, zipmap: bool, output: str
+) -> None:
+    _, content = trained(kind, OTHER_WORDS, zipmap=zipmap)
+    bare = {**declared("HOLD,BUY,SELL"), "output": output}
+    with pytest.raises(ModelMismatch, match="flat,long,short; say what the columns mean"):
+        inspect_model(content, source="tree.onnx", declared=bare)
+    right = {**bare, "classes": "flat,long,short"}
+    metadata = inspect_model(content, source="tree.onnx", declared=right)
+    assert metadata.classes == ("flat", "long", "short")
+    wrong = {**bare, "actions": "SELL,HOLD,BUY", "classes": "short,flat,long"}
+    with pytest.raises(ModelMismatch, match="classes is 'short,flat,long', but its classes in col"):
+        inspect_model(content, source="tree.onnx", declared=wrong)
+
+
+@pytest.mark.parametrize("zipmap", [True, False])
+def test_a_classifier_of_four_classes_is_refused(zipmap: bool) -> None:
+    observations, _ = training_data(NUMBERS)
+    target = np.digitize(observations[:, 0], [-0.5, 0.0, 0.5])
+    content = scikit_learn_file(LogisticRegression().fit(observations, target), zipmap=zipmap)
+    with pytest.raises(ModelMismatch, match=r"must be \(n, 3\)|4 classes \(0,1,2,3\); it must"):
+        inspect_model(content, source="four.onnx", declared=declared("SELL,HOLD,BUY"))
+
+
+def test_a_classifier_that_always_answers_the_same_needs_its_classes_declared() -> None:
+    observations, target = training_data(WORDS)
+    model = DecisionTreeClassifier(min_samples_leaf=len(target)).fit(observations, target)
+    content = scikit_learn_file(model, zipmap=False)
+    with pytest.raises(ModelMismatch, match="prove no column order"):
+        inspect_model(content, source="tree.onnx", declared=declared("BUY,HOLD,SELL"))
+    told = {**declared("BUY,HOLD,SELL"), "classes": "BUY,HOLD,SELL"}
+    assert inspect_model(content, source="tree.onnx", declared=told).columns == (2, 1, 0)
+
+
 @pytest.mark.parametrize("zipmap", [True, False])
 def test_a_classifier_of_two_classes_is_refused(zipmap: bool) -> None:
     observations, target = training_data(NUMBERS)
     model = LogisticRegression().fit(observations, target > 0)
     content = scikit_learn_file(model, zipmap=zipmap)
-    with pytest.raises(ModelMismatch, match=r"must be \((n|1|2), 3\)|shape"):
+    with pytest.raises(ModelMismatch, match=r"must be \(n, 3\)|2 classes \(0,1\); it must have"):
         inspect_model(content, source="two.onnx", declared=declared("SELL,HOLD,BUY"))
 
 

@@ -5,7 +5,7 @@ from click.testing import CliRunner, Result
 
 from commands.models import models
 from config.settings import Settings
-from errors import Conflict, ModelMismatch, ModelNotFound, ServiceError
+from errors import Conflict, InvalidRequest, ModelMismatch, ModelNotFound, ServiceError
 from models.store import BentoModelStore
 from tests.models.fakes import FixedContext
 from tests.runners.graphs import linear_graph, metadata_of
@@ -162,11 +162,41 @@ def test_the_first_promotion_rolls_back_to_what_was_served_without_one(
     assert context.record.current() == {"ppo": old}
 
 
+def test_a_version_that_went_live_by_being_the_newest_can_be_rolled_back(
+    context: FixedContext, files: tuple[Path, Path]
+) -> None:
+    old, new = register_both(context, files)
+    context.record.started += [("ppo", old), ("ppo", new)]
+    run(context, "rollback", "ppo", "--reason", "losing")
+    assert context.record.current() == {"ppo": old}
+
+
+def test_a_promotion_needs_a_reason_in_words(
+    context: FixedContext, files: tuple[Path, Path]
+) -> None:
+    old, _ = register_both(context, files)
+    with pytest.raises(InvalidRequest, match="reason"):
+        run(context, "promote", "ppo", old, "--reason", " ")
+    assert context.record.acts == []
+
+
+def test_where_there_is_no_record_nothing_is_removed_without_force(
+    context: FixedContext, files: tuple[Path, Path]
+) -> None:
+    old, _ = register_both(context, files)
+    context.record.absence = "there is no ledger at var/state.db yet"
+    with pytest.raises(Conflict, match="not known here"):
+        run(context, "remove", f"ppo:{old}")
+    assert "no ledger at var/state.db" in run(context, "list").stderr
+    run(context, "remove", f"ppo:{old}", "--force")
+    assert len(BentoModelStore().versions("ppo")) == 1
+
+
 def test_rollback_needs_something_to_go_back_to(
     context: FixedContext, files: tuple[Path, Path]
 ) -> None:
     register_both(context, files)
-    with pytest.raises(Conflict, match="never promoted"):
+    with pytest.raises(Conflict, match="never served"):
         run(context, "rollback", "ppo", "--reason", "losing")
 
 

@@ -270,6 +270,14 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing_behind(tmp_path: 
     assert list(output.parent.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_made_is_an_error_of_one_line(tmp_path: Path) -> None:
+    ppo = train(tmp_path, Algorithm.PPO, discrete())
+    for output in (ppo[0] / "x.onnx", ppo[0] / "deeper" / "x.onnx", tmp_path):
+        with pytest.raises(ModelError, match=f"^{re.escape(str(output))} cannot be written: .+$"):
+            export_to(output, ppo, Algorithm.PPO, ORDER)
+    assert list(tmp_path.iterdir()) == [ppo[0]]
+
+
 def run(*arguments: object) -> Result:
     result = CliRunner().invoke(export, [str(argument) for argument in arguments])
     if isinstance(result.exception, ServiceError):

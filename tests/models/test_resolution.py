@@ -6,7 +6,7 @@ import pytest
 from config.settings import ModelSettings
 from errors import Conflict, ModelMismatch, ModelNotFound
 from models.promotions import version_before
-from models.resolution import Origin, ResolvedModel, join_storage_path, resolve_model
+from models.resolution import Origin, ResolvedModel, model_file, resolve_model
 from runners.loading import inspect_model
 from tests.models.fakes import ModelsInMemory, PromotionsInMemory
 from tests.runners.graphs import linear_graph, metadata_of
@@ -158,7 +158,7 @@ def test_a_missing_file_is_named(store: ModelsInMemory, tmp_path: Path) -> None:
 def test_a_leading_part_that_the_storage_path_ends_with_is_not_repeated(
     storage_path: str, onnx_path: str, expected: str
 ) -> None:
-    assert join_storage_path(Path(storage_path), onnx_path) == Path(expected)
+    assert model_file(Path(storage_path), onnx_path) == Path(expected)
 
 
 def test_a_roll_back_goes_to_what_was_live_before() -> None:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import bentoml
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 
+from config.settings import Settings
 from errors import ModelError, ModelNotFound
+from models.choice import choose_models
 from models.store import BentoModelStore
 from models.stored import model_version
 from runners.loading import inspect_model
@@ -98,11 +101,127 @@ def test_registering_again_completes_what_a_killed_registration_left(
 ) -> None:
     version = model_version(FILE, METADATA)
     (bentoml_home / "models" / "ppo" / version).mkdir(parents=True)
-    with pytest.raises(ModelError, match="incomplete"):
+    with pytest.raises(ModelError, match=f"ppo:{version} is damaged, see .*{version}: .*yaml"):
         store.get("ppo", version)
-    with pytest.raises(ModelError, match="incomplete"):
-        store.all()
     assert store.register("ppo", FILE, METADATA).content() == FILE
+
+
+def describe_by(content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / "model.yaml").write_bytes(content)
+
+
+def halve_description(folder: Path) -> None:
+    description = folder / "model.yaml"
+    description.write_bytes(description.read_bytes()[:200])
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no description": lambda folder: (folder / "model.yaml").unlink(),
+    "empty description": describe_by(b""),
+    "half a description": halve_description,
+    "description of another encoding": describe_by(b"\xff\xfe\x00"),
+    "description that is no YAML": describe_by(b"a: [b"),
+    "description that is a list": describe_by(b"- 1"),
+    "no file": lambda folder: (folder / "model.onnx").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_version_is_named_and_left_out_and_healed_by_registering_again(
+    damage: Callable[[Path], object], store: BentoModelStore
+) -> None:
+    whole = store.register("ppo", FILE, OTHER_ORDER)
+    stored = store.register("ppo", FILE, METADATA)
+    damage(stored.path.parent)
+    with pytest.raises(ModelError) as error:
+        store.get("ppo", stored.version)
+    assert str(error.value).startswith(f"model {stored.tag} is damaged, see {stored.path.parent}: ")
+    assert "\n" not in str(error.value)
+    assert store.damaged() == (str(error.value),)
+    assert store.versions("ppo") == store.all() == (whole,)
+    healed = store.register("ppo", FILE, METADATA)
+    assert healed.content() == FILE
+    assert store.damaged() == ()
+    assert store.versions("ppo") == (healed, whole)
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_version_can_be_removed_beside_another_one(
+    damage: Callable[[Path], object], store: BentoModelStore
+) -> None:
+    first, second = (store.register("ppo", FILE, m) for m in (METADATA, OTHER_ORDER))
+    for stored in (first, second):
+        damage(stored.path.parent)
+    store.remove("ppo", first.version)
+    assert len(store.damaged()) == 1
+    store.remove("ppo", second.version)
+    assert store.damaged() == ()
+    with pytest.raises(ModelNotFound):
+        store.remove("ppo", second.version)
+
+
+def test_a_version_in_another_one_s_folder_is_damaged(store: BentoModelStore) -> None:
+    stored = store.register("ppo", FILE, METADATA)
+    shutil.copytree(stored.path.parent, stored.path.parent.with_name("1"))
+    with pytest.raises(ModelError, match=f"ppo:1 is damaged.*calls itself {stored.tag}"):
+        store.get("ppo", "1")
+
+
+KILLED_WHILE_MOVING = """
+    import os, shutil
+    from pathlib import Path
+    from models.store import BentoModelStore
+    from tests.models.test_store import FILE, METADATA
+
+    def killed(draft, folder):
+        assert (draft / "model.onnx").read_bytes() == FILE
+        assert not folder.exists()
+        os._exit(9)
+
+    shutil.move = killed
+    BentoModelStore().register("ppo", FILE, METADATA)
+"""
+
+
+def test_a_killed_registration_leaves_no_version(
+    store: BentoModelStore, bentoml_home: Path
+) -> None:
+    root = Path(__file__).parents[2]
+    code = textwrap.dedent(KILLED_WHILE_MOVING)
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, check=False, timeout=120)
+    assert done.returncode == 9
+    assert len(list(bentoml_home.glob("usdcop-draft-*"))) == 1
+    assert store.all() == ()
+    assert store.damaged() == ()
+    store.register("ppo", FILE, METADATA)
+    assert list(bentoml_home.glob("usdcop-draft-*")) == []
+
+
+def test_bentoml_knows_the_newest_version(store: BentoModelStore) -> None:
+    old = store.register("ppo", FILE, METADATA)
+    new = store.register("ppo", FILE, OTHER_ORDER)
+    assert str(bentoml.models.get("ppo:latest").tag) == new.tag
+    store.remove("ppo", new.version)
+    assert str(bentoml.models.get("ppo:latest").tag) == old.tag
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [*DAMAGES.values(), lambda folder: (folder / "model.onnx").write_bytes(b"half")],
+    ids=[*DAMAGES, "half a file"],
+)
+def test_a_shipped_model_that_came_to_harm_is_healed_at_start(
+    harm: Callable[[Path], object], store: BentoModelStore, tmp_path: Path
+) -> None:
+    (tmp_path / "ppo.onnx").write_bytes(FILE)
+    settings = Settings.model_validate(
+        {"models": [{"name": "ppo", "tag": "ppo", "algorithm": "PPO", "observation_dim": 4}]}
+    )
+    (first,) = choose_models(settings, {}, store, tmp_path)
+    harm(first.stored.path.parent)
+    (second,) = choose_models(settings, {}, store, tmp_path)
+    assert second.stored.content() == FILE
+    assert second.stored.version == first.stored.version
 
 
 def test_a_model_that_something_else_put_there_is_not_taken(store: BentoModelStore) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings import CalendarSettings, RiskLimits, TradingHours
+from errors import ConfigurationError
 from risk.calendar import SessionCalendar
 from risk.gate import RiskStatus
 from risk.ledger.memory import MemoryLedger
@@ -136,6 +137,12 @@ def test_dated_exceptions_win_over_calendars(book: Book) -> None:
     assert book.ask().approved
     book.wait(microseconds=1)
     assert book.ask().status is RiskStatus.OUTSIDE_TRADING_HOURS
+
+
+def test_an_early_close_on_a_day_without_a_session_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"2026-12-25.*Christmas"):
+        calendar({}, {"early_close": {"2026-12-25": "11:00:00"}})
+    calendar({}, {"early_close": {"2026-12-25": "11:00:00"}, "open": ["2026-12-25"]})
 
 
 def test_all_day_hours_without_holidays_are_open_at_every_instant(book: Book) -> None:

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,3 +221,25 @@ def test_the_largest_float32_is_finite() -> None:
     model = FixedModel("a", SURE_BUY)
     most = np.full((2, 45), np.finfo(np.float32).max, dtype=np.float32)
     assert Ensemble([model], AVERAGE).predict(most).signals == (Signal.BUY, Signal.BUY)
+
+
+def test_weights_without_a_finite_sum_are_refused() -> None:
+    models = [FixedModel("a", SURE_BUY, 1e308), FixedModel("b", SURE_SELL, 1e308)]
+    with pytest.raises(ConfigurationError, match="weights of a, b have no finite sum"):
+        Ensemble(models, AVERAGE)
+
+
+@pytest.mark.parametrize("observations", [[[0.0] * 4], np.zeros((1, 4)), np.zeros((1, 4), int)])
+def test_what_can_be_read_as_float32_is(observations: Any) -> None:
+    ensemble = Ensemble([FixedModel("a", SURE_BUY)], AVERAGE)
+    assert ensemble.predict(observations).signals == (Signal.BUY,)
+    assert ensemble.predict_one(observations, "a").signals == (Signal.BUY,)
+
+
+@pytest.mark.parametrize(
+    "observations", [[[0.0], [0.0, 1.0]], [["a"]], "text", None, np.full((1, 4), 1e300), [1.0]]
+)
+def test_what_cannot_be_read_as_float32_is_an_invalid_request(observations: Any) -> None:
+    ensemble = Ensemble([FixedModel("a", SURE_BUY)], AVERAGE)
+    with pytest.raises(InvalidRequest, match="observation"):
+        ensemble.predict(observations)

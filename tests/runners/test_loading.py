@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, helper
 
 from config.settings import Algorithm, EnsembleStrategy, ModelSettings
-from errors import InferenceFault, ModelError, ModelMismatch, ModelNotFound
+from errors import InvalidRequest, ModelError, ModelMismatch, ModelNotFound
 from runners.ensemble import Ensemble
 from runners.loading import inspect_model, load_runner
 from runners.metadata import ModelMetadata
@@ -204,9 +204,43 @@ def test_a_folder_is_no_model(tmp_path: Path) -> None:
         OnnxSession(tmp_path)
 
 
-def test_an_observation_of_the_wrong_length_is_a_fault_that_names_the_model() -> None:
-    with pytest.raises(InferenceFault, match="ppo:0123456789abcdef"):
-        load("probabilities").probabilities(np.zeros((1, 7), dtype=np.float32))
+def test_an_observation_of_the_wrong_length_is_refused_with_the_right_one() -> None:
+    runner = load("probabilities")
+    message = re.escape("shape (1, 7); model ppo:0123456789abcdef reads (n, 4) float32")
+    wrong = np.zeros((1, 7), dtype=np.float32)
+    with pytest.raises(InvalidRequest, match=message):
+        runner.probabilities(wrong)
+    with pytest.raises(InvalidRequest, match=message):
+        Ensemble([runner], EnsembleStrategy.WEIGHTED_AVERAGE).predict(wrong)
+
+
+def adding(operation: str, **attributes: Any) -> Callable[[ModelProto], None]:
+    """Add to a linear graph's result what an operation makes of it."""
+
+    def edit(model: ModelProto) -> None:
+        result, output = model.graph.node[0].output[0], model.graph.node[1].output[0]
+        del model.graph.node[1:]
+        model.graph.node.append(helper.make_node(operation, [result], ["change"], **attributes))
+        model.graph.node.append(helper.make_node("Add", [result, "change"], [output]))
+
+    return edit
+
+
+def test_a_random_graph_is_refused() -> None:
+    content = linear_graph("logits", edit=adding("RandomNormalLike", seed=1.0))
+    with pytest.raises(ModelMismatch, match=r"x\.onnx: it is random: about one observation"):
+        inspect_model(content, source="x.onnx")
+
+
+def test_a_graph_whose_rows_depend_on_each_other_is_refused() -> None:
+    content = linear_graph("logits", edit=adding("ReduceMax", axes=[0], keepdims=1))
+    with pytest.raises(ModelMismatch, match=r"x\.onnx: its rows depend on each other: output 'lo"):
+        inspect_model(content, source="x.onnx")
+
+
+def test_the_rounding_of_large_numbers_is_no_dependence() -> None:
+    weights = 1e6 * np.random.default_rng(8).normal(size=(DIMENSION, 3))
+    inspect_model(linear_graph("q_values", weights=weights), source="x.onnx")
 
 
 def test_threads_get_the_answers_that_one_thread_gets() -> None:

@@ -24,8 +24,11 @@ SAC = {"algorithm": "SAC", "output": "squashed_gaussian", "observation_dim": "45
 def metadatas(draw: st.DrawFn) -> ModelMetadata:
     output = draw(st.sampled_from(OutputKind))
     continuous = output.is_continuous
+    algorithm = draw(st.sampled_from(Algorithm))
+    has_classes = algorithm is Algorithm.CLASSIFIER and not continuous and draw(st.booleans())
     return ModelMetadata(
-        algorithm=draw(st.sampled_from(Algorithm)),
+        algorithm=algorithm,
+        classes=("short", "-1", "up or down") if has_classes else None,
         output=output,
         observation_dim=draw(st.integers(1, 999)),
         actions=None if continuous else draw(st.permutations(ACTIONS).map(tuple)),
@@ -42,6 +45,26 @@ def test_metadata_reads_back_as_it_was_written(metadata: ModelMetadata) -> None:
     written = metadata.to_mapping()
     assert ModelMetadata.from_mapping(written) == metadata
     assert set(written) <= set(METADATA_KEYS)
+
+
+CLASSIFIER = {**PPO, "algorithm": "CLASSIFIER"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({**PPO, "classes": "short,flat,long"}, "for classifiers only and algorithm is PPO"),
+        ({**CLASSIFIER, "classes": "short,flat"}, "the three labels .* once each"),
+        ({**CLASSIFIER, "classes": "a,b,b"}, "the three labels .* once each"),
+        ({**CLASSIFIER, "classes": "a,,b"}, "the three labels .* once each"),
+        ({**CLASSIFIER, "classes": "Buy,flat,Sell"}, "disagree: .* Buy would be SELL"),
+    ],
+)
+def test_classes_that_say_nothing_or_contradict_the_actions_are_refused(
+    metadata: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ModelMismatch, match=message):
+        ModelMetadata.from_mapping(metadata)
 
 
 @pytest.mark.parametrize("order", list(permutations(ACTIONS)))
