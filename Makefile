@@ -29,8 +29,9 @@ $(VENV)/test: $(VENV)/runtime requirements/test.txt
 	$(BIN)/python -m pip $(INSTALL) --require-hashes -r requirements/test.txt
 	@touch $@
 
+serve: export MLOPS_ENVIRONMENT ?= development
 serve: $(VENV)/runtime ## Serve on http://127.0.0.1:8090 in development, on an embedded store
-	MLOPS_ENVIRONMENT=$${MLOPS_ENVIRONMENT:-development} $(BIN)/bentoml serve . --host $(HOST) --port $(PORT)
+	$(BIN)/bentoml serve . --host $(HOST) --port $(PORT)
 
 test: $(VENV)/test ## Run all tests
 	$(BIN)/python -m pytest
