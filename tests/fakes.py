@@ -23,13 +23,14 @@ HOLD = (0.1, 0.8, 0.1)
 
 @dataclass
 class FixedVoter:
-    """A model that always says the same, or fails."""
+    """A model that always says the same, or fails; it remembers how many rows it was asked."""
 
     name: str = "fixed"
     says: tuple[float, float, float] = BUY
     weight: float = 1.0
-    fails: bool = False
+    fault: str | None = None
     version: str = "1"
+    asked: list[int] = field(default_factory=list)
 
     @property
     def tag(self) -> str:
@@ -40,8 +41,9 @@ class FixedVoter:
         return self.weight == 0
 
     def probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
-        if self.fails:
-            raise InferenceFault(f"model {self.tag} failed")
+        self.asked.append(len(observations))
+        if self.fault is not None:
+            raise InferenceFault(self.fault)
         return np.tile(np.array(self.says), (len(observations), 1))
 
 

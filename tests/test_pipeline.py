@@ -149,7 +149,7 @@ def test_a_model_that_nobody_loaded_is_the_callers_mistake(book: Book) -> None:
 
 
 def test_one_failing_model_holds_the_whole_ensemble_and_goes_on_record(book: Book) -> None:
-    answer = ask(book, FixedVoter("good"), FixedVoter("bad", fails=True))
+    answer = ask(book, FixedVoter("good"), FixedVoter("bad", fault="model bad:1 failed"))
     assert (answer["signal"], answer["risk_status"]) == ("HOLD", "SYSTEM_ERROR")
     assert answer["approved"] is False
     assert "bad" in answer["reasons"][0]
@@ -163,7 +163,7 @@ def test_a_shadow_is_recorded_and_has_no_vote(book: Book) -> None:
     assert answer["signal"] == "BUY"
     assert answer["action_probs"]["BUY"] == pytest.approx(0.85)
     assert answer["models"][1]["action_probs"]["SELL"] == pytest.approx(0.7)
-    failed = ask(book, FixedVoter("live"), FixedVoter("shadow", weight=0, fails=True))
+    failed = ask(book, FixedVoter("live"), FixedVoter("shadow", weight=0, fault="it failed"))
     assert failed["approved"] is True
     assert "failed" in failed["models"][1]["fault"]
 
@@ -189,7 +189,7 @@ def test_without_a_ledger_there_is_no_trade(book: Book, trouble: str) -> None:
 
 def test_a_failing_model_on_a_failing_ledger_is_still_an_answer(book: Book) -> None:
     troubled(book).unwritable = True
-    answer = ask(book, FixedVoter(fails=True))
+    answer = ask(book, FixedVoter(fault="it failed"))
     assert (answer["risk_status"], answer["state_sequence"]) == ("SYSTEM_ERROR", None)
 
 

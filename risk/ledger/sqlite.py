@@ -145,7 +145,7 @@ class SqliteLedger:
             self._pragmas[pragma] = value
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
+        return sqlite3.connect(
             f"file:{quote(str(self._path))}?mode=rw",
             uri=True,
             timeout=self._busy_timeout_ms / 1000,
@@ -153,12 +153,6 @@ class SqliteLedger:
             check_same_thread=False,
             cached_statements=64,
         )
-        try:
-            connection.execute("PRAGMA synchronous = NORMAL")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def _read_head(self, connection: sqlite3.Connection) -> Head:
         row = connection.execute("SELECT sequence, hash, state_sequence FROM head").fetchone()
@@ -169,11 +163,13 @@ class SqliteLedger:
         if (sequence, digest) == (known.sequence, known.hash):
             return known
         # Decoding the state is the costly part, and most events leave it as it is.
-        state = known.state
-        if state_sequence != state.sequence:
-            (text,) = connection.execute("SELECT state FROM head").fetchone()
-            state = self._decode(text)
-        return Head(sequence, digest, state)
+        if state_sequence == known.state.sequence:
+            return Head(sequence, digest, known.state)
+        # Again in one statement: another process may have moved the head since the first.
+        sequence, digest, text = connection.execute(
+            "SELECT sequence, hash, state FROM head"
+        ).fetchone()
+        return Head(sequence, digest, self._decode(text))
 
     def _decode(self, text: str) -> RiskState:
         try:

@@ -1,4 +1,3 @@
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,35 +10,10 @@ from config.settings import EnsembleStrategy
 from errors import ConfigurationError, InferenceFault, InvalidRequest
 from runners.ensemble import Ensemble
 from runners.signal import Signal
+from tests.fakes import FixedVoter
 
 AVERAGE, VOTE = EnsembleStrategy.WEIGHTED_AVERAGE, EnsembleStrategy.MAJORITY_VOTE
 OBSERVATION = np.zeros((1, 4), dtype=np.float32)
-
-
-@dataclass
-class FixedModel:
-    """Says the same about every observation."""
-
-    name: str
-    row: tuple[float, float, float]
-    weight: float = 1.0
-    fault: str | None = None
-    version: str = "1"
-    asked: list[int] = field(default_factory=list)
-
-    @property
-    def tag(self) -> str:
-        return f"{self.name}:{self.version}"
-
-    @property
-    def is_shadow(self) -> bool:
-        return self.weight == 0
-
-    def probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
-        self.asked.append(len(observations))
-        if self.fault is not None:
-            raise InferenceFault(self.fault)
-        return np.array([self.row] * len(observations))
 
 
 SURE_BUY = (0.05, 0.05, 0.90)
@@ -54,16 +28,16 @@ def rows(draw: st.DrawFn) -> tuple[float, float, float]:
 
 
 @st.composite
-def ensembles(draw: st.DrawFn) -> list[FixedModel]:
+def ensembles(draw: st.DrawFn) -> list[FixedVoter]:
     count = draw(st.integers(1, 5))
     weights = draw(st.lists(st.floats(0, 10), min_size=count, max_size=count))
     weights[0] += 0.1
-    return [FixedModel(f"m{i}", draw(rows()), weight) for i, weight in enumerate(weights)]
+    return [FixedVoter(f"m{i}", draw(rows()), weight) for i, weight in enumerate(weights)]
 
 
 @given(ensembles(), st.sampled_from(EnsembleStrategy), st.integers(1, 4))
 def test_the_combination_is_a_probability_vector(
-    models: list[FixedModel], strategy: EnsembleStrategy, n: int
+    models: list[FixedVoter], strategy: EnsembleStrategy, n: int
 ) -> None:
     prediction = Ensemble(models, strategy).predict(np.zeros((n, 4), dtype=np.float32))
     assert prediction.probabilities.shape == (n, 3)
@@ -75,16 +49,16 @@ def test_the_combination_is_a_probability_vector(
 
 
 @given(ensembles())
-def test_an_average_stays_within_what_the_voters_said(models: list[FixedModel]) -> None:
+def test_an_average_stays_within_what_the_voters_said(models: list[FixedVoter]) -> None:
     combined = Ensemble(models, AVERAGE).predict(OBSERVATION).probabilities[0]
-    said = np.array([model.row for model in models if model.weight > 0])
+    said = np.array([model.says for model in models if model.weight > 0])
     assert (combined >= said.min(axis=0) - 1e-12).all()
     assert (combined <= said.max(axis=0) + 1e-12).all()
 
 
 @given(ensembles(), st.sampled_from(EnsembleStrategy))
 def test_one_row_is_decided_as_within_a_batch(
-    models: list[FixedModel], strategy: EnsembleStrategy
+    models: list[FixedVoter], strategy: EnsembleStrategy
 ) -> None:
     ensemble = Ensemble(models, strategy)
     alone = ensemble.predict(OBSERVATION)
@@ -96,10 +70,10 @@ def test_one_row_is_decided_as_within_a_batch(
 
 @given(ensembles(), rows(), st.sampled_from(EnsembleStrategy))
 def test_a_shadow_never_moves_a_decision(
-    models: list[FixedModel], shadow_row: tuple[float, float, float], strategy: EnsembleStrategy
+    models: list[FixedVoter], shadow_row: tuple[float, float, float], strategy: EnsembleStrategy
 ) -> None:
     without = Ensemble(models, strategy).predict(OBSERVATION)
-    with_shadow = Ensemble([FixedModel("shadow", shadow_row, 0.0), *models], strategy)
+    with_shadow = Ensemble([FixedVoter("shadow", shadow_row, 0.0), *models], strategy)
     prediction = with_shadow.predict(OBSERVATION)
     assert prediction.signals == without.signals
     np.testing.assert_array_equal(prediction.probabilities, without.probabilities)
@@ -107,7 +81,7 @@ def test_a_shadow_never_moves_a_decision(
 
 
 def test_weights_are_normalised() -> None:
-    models = [FixedModel("a", SURE_BUY, 30.0), FixedModel("b", SURE_SELL, 10.0)]
+    models = [FixedVoter("a", SURE_BUY, 30.0), FixedVoter("b", SURE_SELL, 10.0)]
     prediction = Ensemble(models, AVERAGE).predict(OBSERVATION)
     np.testing.assert_allclose(prediction.probabilities, [[0.2625, 0.05, 0.6875]])
     assert prediction.signals == (Signal.BUY,)
@@ -116,9 +90,9 @@ def test_weights_are_normalised() -> None:
 
 def test_a_vote_counts_weights_and_not_conviction() -> None:
     models = [
-        FixedModel("a", MILD_HOLD, 2.0),
-        FixedModel("b", SURE_BUY, 1.0),
-        FixedModel("c", SURE_SELL, 1.0),
+        FixedVoter("a", MILD_HOLD, 2.0),
+        FixedVoter("b", SURE_BUY, 1.0),
+        FixedVoter("c", SURE_SELL, 1.0),
     ]
     prediction = Ensemble(models, VOTE).predict(OBSERVATION)
     np.testing.assert_allclose(prediction.probabilities, [[0.25, 0.5, 0.25]])
@@ -130,9 +104,9 @@ def test_a_vote_counts_weights_and_not_conviction() -> None:
 @pytest.mark.parametrize("scale", [1.0, 0.1, 7.3])
 def test_a_tied_vote_is_hold_whatever_rounding_makes_of_the_weights(scale: float, n: int) -> None:
     models = [
-        FixedModel("a", SURE_BUY, 1 * scale),
-        FixedModel("b", SURE_BUY, 2 * scale),
-        FixedModel("c", SURE_SELL, 3 * scale),
+        FixedVoter("a", SURE_BUY, 1 * scale),
+        FixedVoter("b", SURE_BUY, 2 * scale),
+        FixedVoter("c", SURE_SELL, 3 * scale),
     ]
     prediction = Ensemble(models, VOTE).predict(np.zeros((n, 4), dtype=np.float32))
     assert prediction.signals == (Signal.HOLD,) * n
@@ -141,7 +115,7 @@ def test_a_tied_vote_is_hold_whatever_rounding_makes_of_the_weights(scale: float
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_a_tie_between_buy_and_sell_is_hold_with_the_confidence_of_hold(n: int) -> None:
-    ensemble = Ensemble([FixedModel("a", (0.4, 0.2, 0.4))], AVERAGE)
+    ensemble = Ensemble([FixedVoter("a", (0.4, 0.2, 0.4))], AVERAGE)
     prediction = ensemble.predict(np.zeros((n, 4), dtype=np.float32))
     assert prediction.signals == (Signal.HOLD,) * n
     np.testing.assert_allclose(prediction.confidence, 0.2)
@@ -149,14 +123,14 @@ def test_a_tie_between_buy_and_sell_is_hold_with_the_confidence_of_hold(n: int) 
 
 @pytest.mark.parametrize("strategy", EnsembleStrategy)
 def test_a_failing_voter_fails_the_whole_decision(strategy: EnsembleStrategy) -> None:
-    models = [FixedModel("a", SURE_BUY), FixedModel("b", SURE_BUY, fault="model b:1 broke")]
+    models = [FixedVoter("a", SURE_BUY), FixedVoter("b", SURE_BUY, fault="model b:1 broke")]
     with pytest.raises(InferenceFault, match="b:1 broke"):
         Ensemble(models, strategy).predict(OBSERVATION)
 
 
 @pytest.mark.parametrize("strategy", EnsembleStrategy)
 def test_a_failing_shadow_is_recorded_with_its_fault(strategy: EnsembleStrategy) -> None:
-    models = [FixedModel("a", SURE_BUY), FixedModel("s", SURE_BUY, 0.0, fault="model s:1 broke")]
+    models = [FixedVoter("a", SURE_BUY), FixedVoter("s", SURE_BUY, 0.0, fault="model s:1 broke")]
     prediction = Ensemble(models, strategy).predict(OBSERVATION)
     assert prediction.signals == (Signal.BUY,)
     assert prediction.outputs[0].fault is None
@@ -165,7 +139,7 @@ def test_a_failing_shadow_is_recorded_with_its_fault(strategy: EnsembleStrategy)
 
 
 def test_one_model_answers_alone() -> None:
-    models = [FixedModel("a", SURE_BUY), FixedModel("b", SURE_SELL)]
+    models = [FixedVoter("a", SURE_BUY), FixedVoter("b", SURE_SELL)]
     prediction = Ensemble(models, AVERAGE).predict_one(OBSERVATION, "b")
     assert prediction.model_name == "b"
     assert prediction.signals == (Signal.SELL,)
@@ -174,26 +148,26 @@ def test_one_model_answers_alone() -> None:
 
 
 def test_a_shadow_asked_alone_fails_like_any_model() -> None:
-    models = [FixedModel("a", SURE_BUY), FixedModel("s", SURE_BUY, 0.0, fault="broke")]
+    models = [FixedVoter("a", SURE_BUY), FixedVoter("s", SURE_BUY, 0.0, fault="broke")]
     with pytest.raises(InferenceFault):
         Ensemble(models, AVERAGE).predict_one(OBSERVATION, "s")
 
 
 def test_an_unknown_model_is_refused_with_the_names_there_are() -> None:
-    ensemble = Ensemble([FixedModel("a", SURE_BUY), FixedModel("b", SURE_BUY)], AVERAGE)
+    ensemble = Ensemble([FixedVoter("a", SURE_BUY), FixedVoter("b", SURE_BUY)], AVERAGE)
     with pytest.raises(InvalidRequest, match=r"'c' is not loaded; there are a, b"):
         ensemble.predict_one(OBSERVATION, "c")
 
 
 def test_the_first_configured_model_is_the_default_single_one() -> None:
-    assert Ensemble([FixedModel("z", SURE_BUY), FixedModel("a", SURE_BUY)], VOTE).first_name == "z"
+    assert Ensemble([FixedVoter("z", SURE_BUY), FixedVoter("a", SURE_BUY)], VOTE).first_name == "z"
 
 
 @pytest.mark.parametrize(
     "models",
-    [[], [FixedModel("a", SURE_BUY, 0.0)], [FixedModel("a", SURE_BUY), FixedModel("a", SURE_BUY)]],
+    [[], [FixedVoter("a", SURE_BUY, 0.0)], [FixedVoter("a", SURE_BUY), FixedVoter("a", SURE_BUY)]],
 )
-def test_an_ensemble_that_cannot_decide_is_refused(models: list[FixedModel]) -> None:
+def test_an_ensemble_that_cannot_decide_is_refused(models: list[FixedVoter]) -> None:
     with pytest.raises(ConfigurationError):
         Ensemble(models, AVERAGE)
 
@@ -208,7 +182,7 @@ def test_an_ensemble_that_cannot_decide_is_refused(models: list[FixedModel]) -> 
     ],
 )
 def test_an_unusable_observation_reaches_no_model(observations: NDArray[np.float32]) -> None:
-    model = FixedModel("a", SURE_BUY)
+    model = FixedVoter("a", SURE_BUY)
     ensemble = Ensemble([model], AVERAGE)
     with pytest.raises(InvalidRequest):
         ensemble.predict(observations)
@@ -218,20 +192,20 @@ def test_an_unusable_observation_reaches_no_model(observations: NDArray[np.float
 
 
 def test_the_largest_float32_is_finite() -> None:
-    model = FixedModel("a", SURE_BUY)
+    model = FixedVoter("a", SURE_BUY)
     most = np.full((2, 45), np.finfo(np.float32).max, dtype=np.float32)
     assert Ensemble([model], AVERAGE).predict(most).signals == (Signal.BUY, Signal.BUY)
 
 
 def test_weights_without_a_finite_sum_are_refused() -> None:
-    models = [FixedModel("a", SURE_BUY, 1e308), FixedModel("b", SURE_SELL, 1e308)]
+    models = [FixedVoter("a", SURE_BUY, 1e308), FixedVoter("b", SURE_SELL, 1e308)]
     with pytest.raises(ConfigurationError, match="weights of a, b have no finite sum"):
         Ensemble(models, AVERAGE)
 
 
 @pytest.mark.parametrize("observations", [[[0.0] * 4], np.zeros((1, 4)), np.zeros((1, 4), int)])
 def test_what_can_be_read_as_float32_is(observations: Any) -> None:
-    ensemble = Ensemble([FixedModel("a", SURE_BUY)], AVERAGE)
+    ensemble = Ensemble([FixedVoter("a", SURE_BUY)], AVERAGE)
     assert ensemble.predict(observations).signals == (Signal.BUY,)
     assert ensemble.predict_one(observations, "a").signals == (Signal.BUY,)
 
@@ -240,6 +214,6 @@ def test_what_can_be_read_as_float32_is(observations: Any) -> None:
     "observations", [[[0.0], [0.0, 1.0]], [["a"]], "text", None, np.full((1, 4), 1e300), [1.0]]
 )
 def test_what_cannot_be_read_as_float32_is_an_invalid_request(observations: Any) -> None:
-    ensemble = Ensemble([FixedModel("a", SURE_BUY)], AVERAGE)
+    ensemble = Ensemble([FixedVoter("a", SURE_BUY)], AVERAGE)
     with pytest.raises(InvalidRequest, match="observation"):
         ensemble.predict(observations)
