@@ -40,15 +40,7 @@ from errors import ServiceError
 
 __all__ = ["DecisionService"]
 
-DESCRIPTION = """\
-From an observation of USD/COP to a risk-gated decision on record.
-
-Act on `approved`, not on `signal`, and not after `valid_until`. Report every closed trade to
-`/v1/risk/trade-result`. Every error is `{"error": {"code", "message", "detail"}}`.
-"""
-
 web = create_web()
-
 
 SMALL_BODY_BYTES = 128 * 1024
 """Largest body of every route but the batch's: 4,096 numbers by name fit."""
@@ -98,7 +90,6 @@ def is_a_fault(record: logging.LogRecord) -> bool:
 @bentoml.asgi_app(web, path="/")
 @bentoml.service(
     name="usdcop",
-    description=DESCRIPTION,
     http={"port": 8090},
     traffic={"timeout": 5},  # its middleware keeps a timer for every request this long
     tracing={"excluded_urls": ".*"},  # spans without an exporter are half of a request's cost

@@ -62,6 +62,8 @@ def test_a_bento_serves_the_models_that_it_was_built_with(built: tuple[Path, str
     )  # fmt: skip
     assert "ppo_usdcop_v3:" in newer
     with Server(folder, ALL_DAY, target=tag) as server, server.client() as client:
+        told = client.get("/docs.json").json()["info"]["description"]
+        assert "Act on `approved`" in told
         listed = client.get("/v1/models").json()["models"]
         assert {model["origin"] for model in listed} == {"bento"}
         assert {model["tag"] for model in listed} == {m["tag"] for m in before["models"]}
