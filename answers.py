@@ -38,6 +38,7 @@ class Judged:
         state: that it was judged on, rolled to the session date.
         session: of that date.
         checked: False when the caller asked for the raw signal.
+        order_id: the caller's name for the order.
         dry_run: judged, but not to be approved.
         recommendation: the size; only an approval has one.
     """
@@ -48,6 +49,7 @@ class Judged:
     state: RiskState
     session: SessionStatus
     checked: bool
+    order_id: str | None
     dry_run: bool
     recommendation: PositionRecommendation | None
 
@@ -91,7 +93,9 @@ def decision_answer(
         "timestamp": timestamp(now),
         "risk_metrics": risk_metrics(judged.state),
         "position_recommendation": _recommendation(judged.recommendation),
-        "reduces": False,
+        "order_id": judged.order_id,
+        "reduces": judged.verdict.reduces,
+        "probe": judged.approved and judged.verdict.probe,
         "replayed": False,
         "valid_until": _valid_until(judged, limits, now),
         "state_sequence": judged.state.sequence,
@@ -102,7 +106,13 @@ def decision_answer(
 
 
 def system_error_answer(
-    message: str, model_name: str | None, now: datetime, decision_id: str
+    message: str,
+    model_name: str | None,
+    now: datetime,
+    decision_id: str,
+    *,
+    order_id: str | None = None,
+    status: RiskStatus = RiskStatus.SYSTEM_ERROR,
 ) -> dict[str, Any]:
     """The answer of a service that does not know: HOLD, not approved, not on record."""
     return {
@@ -111,7 +121,7 @@ def system_error_answer(
         "raw_signal": Signal.HOLD.value,
         "confidence": 0.0,
         "approved": False,
-        "risk_status": RiskStatus.SYSTEM_ERROR.value,
+        "risk_status": status.value,
         "reasons": [message],
         "checks": [],
         "action_probs": _NOTHING_KNOWN,
@@ -120,7 +130,9 @@ def system_error_answer(
         "timestamp": timestamp(now),
         "risk_metrics": None,
         "position_recommendation": None,
+        "order_id": order_id,
         "reduces": False,
+        "probe": False,
         "replayed": False,
         "valid_until": None,
         "state_sequence": None,
@@ -131,12 +143,12 @@ def batch_row(
     signal: Signal,
     confidence: float,
     probabilities: Sequence[float],
-    verdict: RiskStatus,
+    verdict: Verdict,
     *,
     checked: bool,
 ) -> dict[str, Any]:
     """The answer to one row of a batch, which is always a dry run."""
-    passed = verdict is RiskStatus.APPROVED
+    passed = verdict.approved
     sell, hold, buy = probabilities
     return {
         "signal": (signal if passed or not checked else Signal.HOLD).value,
@@ -144,7 +156,8 @@ def batch_row(
         "confidence": confidence,
         "approved": False,
         "would_approve": checked and passed,
-        "risk_status": told_status(verdict, checked=checked, dry_run=True).value,
+        "risk_status": told_status(verdict.status, checked=checked, dry_run=True).value,
+        "reduces": verdict.reduces,
         "action_probs": {"SELL": sell, "HOLD": hold, "BUY": buy},
     }
 
@@ -158,6 +171,7 @@ def system_error_row() -> dict[str, Any]:
         "approved": False,
         "would_approve": False,
         "risk_status": RiskStatus.SYSTEM_ERROR.value,
+        "reduces": False,
         "action_probs": _NOTHING_KNOWN,
     }
 
@@ -185,6 +199,7 @@ def _checks(verdict: Verdict) -> list[dict[str, Any]]:
             "value": check.value,
             "limit": check.limit,
             "message": check.message,
+            "exempt": check.exempt,
         }
         for check in verdict.checks
     ]

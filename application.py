@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from config.settings import Settings
 from features.cache import FeatureCache
@@ -54,6 +55,7 @@ class Application:
         cache: feature vectors by timestamp.
         statistics: counts of this process.
         desk: what `pipeline.decide` needs.
+        configuration_values: limits and models whose hash is `desk.configuration`.
         started_at: when it was built.
     """
 
@@ -66,6 +68,7 @@ class Application:
     cache: FeatureCache
     statistics: Statistics
     desk: Desk
+    configuration_values: Mapping[str, Any]
     started_at: datetime
 
     @property

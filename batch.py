@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from answers import batch_row, system_error_row
 from errors import InferenceFault, LedgerError
 from monitoring.observer import BatchDecided
-from pipeline import Desk, predict
+from pipeline import Desk, obey_halt_file, predict
 from risk.calendar import SessionStatus
 from risk.events import Draft, EventKind, timestamp
-from risk.gate import Candidate, RiskStatus, Situation, judge
-from risk.state import RiskState, roll
+from risk.fold import roll
+from risk.gate import Candidate, Situation, Verdict, judge
+from risk.state import RiskState
 from runners.ensemble import ENSEMBLE_NAME, Prediction
 from runners.signal import Signal
 
@@ -56,6 +57,7 @@ def decide_batch(request: BatchRequest, desk: Desk) -> dict[str, Any]:
     fault, sequence = None, None
     try:
         session = desk.calendar.status(now)
+        obey_halt_file(desk, now)
         state = roll(desk.ledger.head().state, session.day)
         try:
             prediction = predict(desk.models, request.observations, request.model_name)
@@ -112,7 +114,7 @@ def _batch_rows(
     now: datetime,
 ) -> list[dict[str, Any]]:
     """One dictionary a row. Rows differ in signal and confidence only, so few are judged."""
-    verdicts: dict[tuple[Signal, bool], RiskStatus] = {}
+    verdicts: dict[tuple[Signal, bool], Verdict] = {}
     rows = []
     for signal, confidence, probabilities in zip(
         prediction.signals,
@@ -122,8 +124,9 @@ def _batch_rows(
     ):
         kind = (signal, confidence >= desk.limits.min_confidence)
         if kind not in verdicts:
-            situation = Situation(Candidate(signal, confidence), state, desk.limits, session, now)
-            verdicts[kind] = judge(situation).status
+            candidate = Candidate(signal, confidence)
+            situation = Situation(candidate, state, desk.limits, session, now, desk.configuration)
+            verdicts[kind] = judge(situation)
         checked = request.enforce_risk_checks
         rows.append(batch_row(signal, confidence, probabilities, verdicts[kind], checked=checked))
     return rows

@@ -6,16 +6,18 @@ Edges and tests call it, or `build` with parts of their own.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from application import Application, World
 from config.load import load_settings
-from config.settings import Settings
+from config.settings import EnsembleStrategy, Environment, ModelSettings, Settings
 from deployment import ChosenModel, Deployment
-from errors import ConfigurationError
+from errors import ConfigurationError, LedgerRegressed, LedgerUnavailable, ModelMismatch
 from features.cache import MemoryFeatureCache
 from features.schema import USDCOP_M5, Schema
 from models.choice import choose_models
@@ -29,23 +31,41 @@ from monitoring.observer import Observers
 from monitoring.prometheus import PrometheusObserver
 from monitoring.statistics import Statistics
 from pipeline import Desk
+from risk.acts import Act
 from risk.calendar import SessionCalendar
-from risk.configuration import configuration_hash, record_configuration
+from risk.changes import offer_configuration
+from risk.configuration import configuration_hash
+from risk.halt_file import HaltFile
+from risk.ledger.anchor_file import AnchorFile
+from risk.ledger.anchored import Acknowledged, AnchoredLedger
 from risk.ledger.protocol import Ledger
+from risk.ledger.redis import RedisLedger
+from risk.ledger.redis_checks import check_server
 from risk.ledger.reopening import ReopeningLedger
 from risk.ledger.sqlite import SqliteLedger
+from risk.ledger.sqlite_copy import Copied, copy_good
+from risk.ledger.sqlite_reader import SqliteReader, refuse_damaged_file
+from risk.operator import halt_regressed
+from risk.verification import Readable, refuse_damaged
 from runners.ensemble import Ensemble
 from runners.loading import load_runner
 from runners.runner import Runner
 
 __all__ = [
     "SHIPPED_MODELS",
+    "RawBook",
     "build",
+    "configuration_values",
+    "copy_ledger",
     "live_versions",
+    "models_on_record",
     "open_application",
+    "open_book",
     "open_ledger",
     "open_promotions",
+    "open_raw_book",
     "prepare",
+    "readable_ledger",
     "serve",
 ]
 
@@ -54,6 +74,7 @@ SHIPPED_MODELS = Path(__file__).parent / "models" / "onnx"
 """The demonstration models of a checkout; a Bento has its models pinned instead."""
 
 _ACTOR = "service"
+_LOGGER = logging.getLogger("usdcop.start")
 
 
 def open_application(environ: Mapping[str, str] | None = None) -> Application:
@@ -71,9 +92,19 @@ def prepare(settings: Settings) -> Deployment:
     Raises:
         ServiceError: it does not; one line that says why.
     """
-    ledger = open_ledger(settings, create=True)
+    _trust_store(settings)
+    ledger = _first_opened(settings)
     try:
-        application = build(settings, ledger)
+        if settings.redis.host is not None:
+            refuse_damaged(ledger, where=f"the ledger of book {settings.book!r} in Redis")
+        anchored = _anchored(settings, ledger)
+        try:
+            anchored.head()
+            application = build(settings, anchored)
+        except LedgerRegressed as error:
+            # It starts all the same: callers get their HOLD, and its reason.
+            _LOGGER.warning("%s", error)
+            application = build(settings, ledger, offer=False)
     finally:
         ledger.close()
     chosen = [
@@ -95,23 +126,98 @@ def serve(deployment: Deployment) -> Application:
         for model in deployment.models
     ]
     settings = deployment.settings
-    ledger = ReopeningLedger(SqliteLedger.name, lambda: open_ledger(settings, create=False))
-    return _assemble(settings, ledger, resolved, World())
+    return _assemble(settings, _anchored(settings, _served_ledger(settings)), resolved, World())
+
+
+def _first_opened(settings: Settings) -> Ledger:
+    """The ledger, made if this host knows of none; one that is gone is not made again."""
+    remembered = _remembered(settings)
+    try:
+        return open_ledger(settings, create=remembered is None)
+    except LedgerUnavailable as error:
+        if remembered is None:
+            raise
+        raise LedgerUnavailable(
+            f"{error}. Record {remembered.sequence} was acknowledged to this host before. If the "
+            "ledger is lost for good, `usdcop ledger reconcile --reason ...` accepts that"
+        ) from error
+
+
+def _served_ledger(settings: Settings) -> Ledger:
+    """The ledger of a worker, which starts, and says HOLD, also while it cannot be reached."""
+    if settings.redis.host is not None:
+        return _redis_ledger(settings, create=False, lazy=True)
+    return ReopeningLedger(SqliteLedger.name, lambda: open_ledger(settings, create=False))
 
 
 def open_ledger(settings: Settings, *, create: bool) -> Ledger:
     """The ledger that the settings name.
 
     Raises:
-        ConfigurationError: they name a kind that is not there.
         LedgerError: it cannot be opened, or is not there and may not be made.
     """
-    if settings.redis.host is not None:
-        raise ConfigurationError(
-            f"redis.host is {settings.redis.host!r}: this version keeps its ledger in the "
-            "embedded store only; leave redis.host (REDIS_HOST) empty"
-        )
-    return SqliteLedger(Path(settings.state_path), create=create)
+    if settings.redis.host is None:
+        return SqliteLedger(Path(settings.state_path), create=create)
+    return _redis_ledger(settings, create=create)
+
+
+def _redis_ledger(settings: Settings, *, create: bool, lazy: bool = False) -> RedisLedger:
+    return RedisLedger(settings.book, create=create, lazy=lazy, **_redis_server(settings))
+
+
+def _redis_server(settings: Settings) -> dict[str, Any]:
+    """Where Redis is, as everything that connects to it takes it."""
+    redis = settings.redis
+    return {
+        "host": redis.host,
+        "port": redis.port,
+        "db": redis.db,
+        "password": None if redis.password is None else redis.password.get_secret_value(),
+        "timeout_ms": redis.timeout_ms,
+    }
+
+
+def _anchored(settings: Settings, ledger: Ledger) -> AnchoredLedger:
+    """A ledger that is held against what it acknowledged to this host before."""
+    return AnchoredLedger(
+        ledger,
+        _memory(settings),
+        lambda inner, complaint: halt_regressed(complaint, _act_of(settings, inner, "ledger")),
+    )
+
+
+def _memory(settings: Settings) -> AnchorFile:
+    redis = settings.redis
+    store = (
+        f"sqlite:{settings.state_path}"
+        if redis.host is None
+        else f"redis://{redis.host}:{redis.port}/{redis.db} {settings.book}"
+    )
+    return AnchorFile(Path(settings.acknowledged_path), store)
+
+
+def _remembered(settings: Settings) -> Acknowledged | None:
+    memory = _memory(settings)
+    try:
+        return memory.read()
+    finally:
+        memory.close()
+
+
+def _trust_store(settings: Settings) -> None:
+    """Look at a store before anything is decided on it.
+
+    Raises:
+        LedgerCorrupt: it is damaged.
+        ConfigurationError: in production, the server may lose what it acknowledged.
+    """
+    if settings.redis.host is None:
+        refuse_damaged_file(Path(settings.state_path))
+        return
+    for problem in check_server(**_redis_server(settings)):
+        if problem.severe and settings.environment is Environment.PRODUCTION:
+            raise ConfigurationError(problem.message)
+        _LOGGER.warning("%s", problem.message)
 
 
 def build(
@@ -120,6 +226,7 @@ def build(
     *,
     store: ModelStore | None = None,
     world: World | None = None,
+    offer: bool = True,
 ) -> Application:
     """Choose the models, load them, join the parts, and put the configuration on record.
 
@@ -128,6 +235,7 @@ def build(
         ledger: open; stays the caller's to close if this raises.
         store: of models; by default the BentoML model store of this machine.
         world: time and randomness; by default the real ones.
+        offer: put limits and models on record; in force they are if the book has none yet.
 
     Raises:
         ServiceError: a part does not fit; one line that says which.
@@ -136,36 +244,35 @@ def build(
     resolved = choose_models(settings, live, store or BentoModelStore(), SHIPPED_MODELS)
     world = world or World()
     application = _assemble(settings, ledger, resolved, world)
-    record_configuration(
-        _what_decides(settings, application.runners, application.schema),
-        ledger=ledger,
-        calendar=application.desk.calendar,
-        now=world.clock(),
-        new_id=world.new_id,
-        actor=_ACTOR,
-    )
+    act = application.desk.act(world.clock(), _ACTOR)
+    if offer and not offer_configuration(application.configuration_values, act):
+        _LOGGER.warning(
+            "the book runs with other limits or models than this service: every decision is HOLD "
+            "with CONFIG_MISMATCH until `usdcop config apply --reason ...` records the change"
+        )
     return application
 
 
 def _assemble(
     settings: Settings, ledger: Ledger, resolved: Sequence[ResolvedModel], world: World
 ) -> Application:
-    _refuse_what_cannot_be_kept(settings)
-    schema = USDCOP_M5 if settings.observation_dim == len(USDCOP_M5.names) else None
+    schema = _schema_of(settings)
     runners = _load(settings, resolved, schema)
     models, statistics = Ensemble(runners, settings.ensemble.strategy), Statistics()
     calendar = SessionCalendar(settings.trading_hours, settings.calendar)
     calendar.status(world.clock())  # loads the holidays now and not with the first decision
+    values = _what_decides(settings, runners, schema)
     desk = Desk(
         models=models,
         ledger=ledger,
         limits=settings.risk_limits,
         calendar=calendar,
         capital_usd=settings.capital_usd,
-        configuration=configuration_hash(_what_decides(settings, runners, schema)),
+        configuration=configuration_hash(values),
         clock=world.clock,
         timer=world.timer,
         new_id=world.new_id,
+        halt_requested=HaltFile(Path(settings.halt_file)),
         observer=Observers([statistics, PrometheusObserver(), LogObserver()]),
     )
     return Application(
@@ -178,18 +285,9 @@ def _assemble(
         cache=MemoryFeatureCache(settings.book, settings.cache),
         statistics=statistics,
         desk=desk,
+        configuration_values=values,
         started_at=world.clock(),
     )
-
-
-def _refuse_what_cannot_be_kept(settings: Settings) -> None:
-    """A limit that is set but not enforced would be worse than none."""
-    for name in ("require_order_id", "require_position"):
-        if getattr(settings.risk_limits, name):
-            raise ConfigurationError(
-                f"risk_limits.{name} is true: this version knows no orders and positions; "
-                "leave it false"
-            )
 
 
 def open_promotions(settings: Settings) -> Promotions:
@@ -205,8 +303,117 @@ def open_promotions(settings: Settings) -> Promotions:
             "MLOPS__STATE_PATH to its ledger"
         )
     calendar, world = SessionCalendar(settings.trading_hours, settings.calendar), World()
-    ledger = open_ledger(settings, create=False)
+    ledger = _anchored(settings, open_ledger(settings, create=False))
     return LedgerPromotions(ledger, calendar, world.clock, world.new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RawBook:
+    """A book whose ledger is not held against what it acknowledged.
+
+    Attributes:
+        act: of a person.
+        remembered: the highest place that it acknowledged to this host.
+    """
+
+    act: Act
+    remembered: Acknowledged | None
+
+
+def open_book(settings: Settings, actor: str) -> Act:
+    """A person acts on the book by command; closing `ledger` is the caller's.
+
+    Raises:
+        LedgerError: the ledger cannot be opened.
+    """
+    return _act_of(settings, _anchored(settings, open_ledger(settings, create=False)), actor)
+
+
+def open_raw_book(settings: Settings, actor: str) -> RawBook:
+    """The same, to say what is to be done about a ledger that went backwards.
+
+    A file that is gone is made again, empty: to accept that loss is what it is opened for.
+
+    Raises:
+        LedgerError: the ledger cannot be opened.
+    """
+    remembered = _remembered(settings)
+    ledger = open_ledger(settings, create=remembered is not None)
+    return RawBook(_act_of(settings, ledger, actor), remembered)
+
+
+def readable_ledger(settings: Settings) -> SqliteReader | RedisLedger:
+    """The records of the book, however damaged they are; closing it is the caller's.
+
+    Raises:
+        LedgerError: there is nothing to be read.
+    """
+    if settings.redis.host is None:
+        return SqliteReader(Path(settings.state_path))
+    return _redis_ledger(settings, create=False, lazy=True)
+
+
+def copy_ledger(source: Readable, out: Path, progress: Callable[[int], None]) -> Copied:
+    """Copy all good records into a new SQLite file.
+
+    Raises:
+        LedgerUnavailable: something is there, or it cannot be written.
+    """
+    return copy_good(source, out, progress=progress)
+
+
+def _act_of(settings: Settings, ledger: Ledger, actor: str) -> Act:
+    world = World()
+    return Act(
+        ledger=ledger,
+        own_limits=settings.risk_limits,
+        configuration="",
+        calendar=SessionCalendar(settings.trading_hours, settings.calendar),
+        now=world.clock(),
+        new_id=world.new_id,
+        actor=actor,
+    )
+
+
+def configuration_values(settings: Settings, live: Mapping[str, str]) -> dict[str, Any]:
+    """Limits and models that a service with these settings would run with now.
+
+    Args:
+        settings: name the models.
+        live: model name to promoted version.
+
+    Raises:
+        ModelError: a model cannot be resolved or loaded.
+    """
+    resolved = choose_models(settings, live, BentoModelStore(), SHIPPED_MODELS)
+    schema = _schema_of(settings)
+    return _what_decides(settings, _load(settings, resolved, schema), schema)
+
+
+def models_on_record(values: Mapping[str, Any]) -> Ensemble:
+    """The models that a configuration on record names, from the model store.
+
+    Raises:
+        ModelError: one has left the store, or is not the one on record.
+    """
+    store = BentoModelStore()
+    runners = []
+    for model in values["models"]:
+        stored = store.get(model["name"], model["version"])
+        if stored.sha256 != model["sha256"]:
+            raise ModelMismatch(
+                f"model {stored.tag} has sha256 {stored.sha256}; on record is {model['sha256']}"
+            )
+        entry = ModelSettings(
+            name=model["name"],
+            algorithm=model["algorithm"],
+            tag=stored.tag,
+            observation_dim=model["observation_dim"],
+            action_space_size=model["action_space_size"],
+            weight=model["weight"],
+        )
+        runners.append(load_runner(entry, stored, feature_schema=values["feature_schema"]))
+    return Ensemble(runners, EnsembleStrategy(values["ensemble"]["strategy"]))
 
 
 def live_versions(settings: Settings, live: Mapping[str, str]) -> dict[str, str]:
@@ -221,6 +428,10 @@ def live_versions(settings: Settings, live: Mapping[str, str]) -> dict[str, str]
     """
     resolved = choose_models(settings, live, BentoModelStore(), SHIPPED_MODELS)
     return {model.stored.name: model.stored.version for model in resolved}
+
+
+def _schema_of(settings: Settings) -> Schema | None:
+    return USDCOP_M5 if settings.observation_dim == len(USDCOP_M5.names) else None
 
 
 def _load(
@@ -251,7 +462,9 @@ def _what_decides(
                 "sha256": runner.sha256,
                 "algorithm": runner.algorithm.value,
                 "weight": runner.weight,
+                "observation_dim": entry.observation_dim,
+                "action_space_size": entry.action_space_size,
             }
-            for runner in runners
+            for runner, entry in zip(runners, settings.enabled_models, strict=True)
         ],
     }

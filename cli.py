@@ -14,6 +14,7 @@ from commands.config import config
 from commands.export import export
 from commands.features import features
 from commands.keys import keys
+from commands.ledger import ledger
 from commands.models import models
 from config.load import LoadedSettings, load_settings
 from config.settings import Settings
@@ -62,7 +63,7 @@ def usdcop(context: click.Context) -> None:
     context.ensure_object(Program)
 
 
-for command in (bundle, config, export, features, keys, models):
+for command in (bundle, config, export, features, keys, ledger, models):
     usdcop.add_command(command)
 
 

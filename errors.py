@@ -11,6 +11,7 @@
     ├── LedgerError             the ledger cannot be read or written; the decision is HOLD
     │   ├── LedgerUnavailable   locked, full, gone; safe to try again
     │   ├── LedgerCorrupt       a stored record is not what was written; start-up stops
+    │   ├── LedgerRegressed     the store holds less than was acknowledged; the decision is HOLD
     │   ├── StateMoved          the state changed since it was read; read again, retry
     │   └── KeyTaken            the idempotency key is bound already
     └── RequestError            the caller sent something that cannot be served
@@ -32,6 +33,7 @@ __all__ = [
     "KeyTaken",
     "LedgerCorrupt",
     "LedgerError",
+    "LedgerRegressed",
     "LedgerUnavailable",
     "ModelError",
     "ModelMismatch",
@@ -79,6 +81,10 @@ class LedgerUnavailable(LedgerError):
 
 class LedgerCorrupt(LedgerError):
     """A stored record is not the one that was written."""
+
+
+class LedgerRegressed(LedgerError):
+    """The store holds less, or something else, than this service was acknowledged before."""
 
 
 class StateMoved(LedgerError):

@@ -20,14 +20,23 @@ from pydantic import ValidationError
 
 from api.access import Access, check_access
 from api.guard import App, Guard
+from api.halts import watch_halt_file
 from api.handlers import Handlers
 from api.messages import (
     BatchAnswer,
     BatchInferenceRequest,
+    HaltRequest,
     InferenceAnswer,
     InferenceRequest,
+    MarkRequest,
+    OperatorAnswer,
+    PositionRequest,
+    ReleaseAnswer,
+    ReleaseRequest,
+    ReportAnswer,
     ResetAnswer,
     ResetRequest,
+    ResumeRequest,
     TradeResultAnswer,
     TradeResultRequest,
 )
@@ -76,6 +85,11 @@ def guard(app: App) -> Guard:
             "/v1/inference": tuple(InferenceRequest.model_fields),
             "/v1/inference/batch": tuple(BatchInferenceRequest.model_fields),
             "/v1/risk/trade-result": tuple(TradeResultRequest.model_fields),
+            "/v1/risk/position": tuple(PositionRequest.model_fields),
+            "/v1/risk/mark": tuple(MarkRequest.model_fields),
+            "/v1/orders/release": tuple(ReleaseRequest.model_fields),
+            "/v1/risk/halt": tuple(HaltRequest.model_fields),
+            "/v1/risk/resume": tuple(ResumeRequest.model_fields),
             "/v1/risk/reset": tuple(ResetRequest.model_fields),
         },
     )
@@ -122,7 +136,10 @@ class DecisionService:
     @bentoml.on_startup
     async def settle(self) -> None:
         """Watch the arbiter, and take what was loaded out of the garbage collector's sight."""
-        self.watch = asyncio.create_task(stop_when_orphaned(os.getppid()))
+        self.watches = [
+            asyncio.create_task(stop_when_orphaned(os.getppid())),
+            asyncio.create_task(watch_halt_file(self.handlers.obey_halt_file)),
+        ]
         # Walking a large heap is what makes single requests wait for 40 to 110 ms.
         gc.collect()
         gc.freeze()
@@ -131,7 +148,8 @@ class DecisionService:
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Finish what is under way and close the ledger."""
-        self.watch.cancel()
+        for watch in self.watches:
+            watch.cancel()
         self.handlers.close()
         self.application.close()
 
@@ -155,6 +173,31 @@ class DecisionService:
     async def trade_result(self, **fields: Any) -> Response:
         """Report a closed trade; the limits are judged at that moment."""
         return await self.handlers.trade_result(TradeResultRequest.model_construct(**fields))
+
+    @bentoml.api(route="/v1/risk/position", input_spec=PositionRequest, output_spec=ReportAnswer)
+    async def risk_position(self, **fields: Any) -> Response:
+        """Report what the broker says is held."""
+        return await self.handlers.risk_position(PositionRequest.model_construct(**fields))
+
+    @bentoml.api(route="/v1/risk/mark", input_spec=MarkRequest, output_spec=ReportAnswer)
+    async def risk_mark(self, **fields: Any) -> Response:
+        """Report what the open book is worth; a confirmed breach opens the breaker."""
+        return await self.handlers.risk_mark(MarkRequest.model_construct(**fields))
+
+    @bentoml.api(route="/v1/orders/release", input_spec=ReleaseRequest, output_spec=ReleaseAnswer)
+    async def order_release(self, **fields: Any) -> Response:
+        """Report that an approved order will have no result."""
+        return await self.handlers.order_release(ReleaseRequest.model_construct(**fields))
+
+    @bentoml.api(route="/v1/risk/halt", input_spec=HaltRequest, output_spec=OperatorAnswer)
+    async def risk_halt(self, **fields: Any) -> Response:
+        """Halt, or allow exits only; this only ever tightens."""
+        return await self.handlers.risk_halt(HaltRequest.model_construct(**fields))
+
+    @bentoml.api(route="/v1/risk/resume", input_spec=ResumeRequest, output_spec=OperatorAnswer)
+    async def risk_resume(self, **fields: Any) -> Response:
+        """Let trading go on after a halt."""
+        return await self.handlers.risk_resume(ResumeRequest.model_construct(**fields))
 
     @bentoml.api(route="/v1/risk/reset", input_spec=ResetRequest, output_spec=ResetAnswer)
     async def risk_reset(self, **fields: Any) -> Response:

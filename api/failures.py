@@ -16,6 +16,7 @@ import orjson
 from errors import (
     Conflict,
     KeyTaken,
+    LedgerRegressed,
     LedgerUnavailable,
     NotFound,
     NotReady,
@@ -36,6 +37,7 @@ STATUSES: tuple[tuple[type[ServiceError], int], ...] = (
     (KeyTaken, 409),
     (StateMoved, 503),
     (LedgerUnavailable, 503),
+    (LedgerRegressed, 503),
     (ServiceError, 500),
 )
 """Error to status; the first that fits counts, so the narrower stands before the wider."""

@@ -19,20 +19,38 @@ from api.access import current_caller
 from api.failures import failure_of
 from api.messages import (
     BatchInferenceRequest,
+    HaltRequest,
     InferenceRequest,
+    MarkRequest,
+    PositionRequest,
+    ReleaseRequest,
     ResetRequest,
+    ResumeRequest,
     TradeResultRequest,
 )
 from api.vectors import batch_vectors, request_vector
 from application import Application
 from batch import BatchRequest, decide_batch, decide_batch_without_knowing
-from errors import InvalidRequest, NotReady, RequestError, ServiceError, TooLarge
-from monitoring.observer import ResultRecorded
-from pipeline import DecisionRequest, decide, decide_without_knowing
+from errors import InvalidRequest, NotFound, NotReady, RequestError, ServiceError, TooLarge
+from monitoring.observer import OperatorActed, ReportRecorded, ResultRecorded
+from pipeline import (
+    DecisionRequest,
+    decide,
+    decide_without_knowing,
+    decoded_vector,
+    obey_halt_file,
+)
+from risk.acts import Act
 from risk.breaker import breaker_state
+from risk.events import timestamp
+from risk.fixed_point import from_nano
+from risk.fold import roll
+from risk.operator import Operated, record_halt, record_resume
+from risk.orders import Outcome, order_key, record_release
+from risk.reports import Reported, record_mark, record_position
 from risk.resets import record_reset
 from risk.results import TradeResult, record_trade_result
-from risk.state import roll
+from risk.state import OperatorMode, RiskState
 from risk.summary import risk_metrics
 
 __all__ = ["Handlers"]
@@ -67,15 +85,49 @@ class Handlers:
 
     async def trade_result(self, message: TradeResultRequest) -> Response:
         """Put a closed trade on record."""
-        return await self._answer(lambda caller: self._record_result(message, caller))
+        return await self._act(lambda act: self._record_result(message, act))
+
+    async def risk_position(self, message: PositionRequest) -> Response:
+        """Put on record what is held."""
+        return await self._act(
+            lambda act: self._told_report(
+                record_position(message.position, message.as_of, act), act
+            )
+        )
+
+    async def risk_mark(self, message: MarkRequest) -> Response:
+        """Put on record what the open book is worth."""
+        return await self._act(lambda act: self._record_mark(message, act))
+
+    async def order_release(self, message: ReleaseRequest) -> Response:
+        """Put on record that an order will have no result."""
+        return await self._act(lambda act: self._release(message, act))
+
+    async def risk_halt(self, message: HaltRequest) -> Response:
+        """Stop."""
+        return await self._act(
+            lambda act: self._operated(record_halt(OperatorMode(message.mode), message.reason, act))
+        )
+
+    async def risk_resume(self, message: ResumeRequest) -> Response:
+        """Go on."""
+        return await self._act(lambda act: self._resume(message, act))
 
     async def risk_reset(self, message: ResetRequest) -> Response:
         """Clear counters."""
-        return await self._answer(lambda caller: self._reset(message, caller))
+        return await self._act(lambda act: self._reset(message, act))
+
+    async def obey_halt_file(self) -> None:
+        """Halt the book if the halt file is there, also while nobody asks for a decision."""
+        await self._run(lambda: obey_halt_file(self._desk, self._desk.clock()))
 
     def close(self) -> None:
         """Finish what is under way."""
         self._thread.shutdown(wait=True)
+
+    async def _act(self, work: Callable[[Act], dict[str, Any]]) -> Response:
+        desk = self._desk
+        return await self._answer(lambda caller: work(desk.act(desk.clock(), caller)))
 
     async def _answer(self, work: Callable[[str], dict[str, Any]]) -> Response:
         caller = current_caller.get().name
@@ -110,10 +162,12 @@ class Handlers:
 
     def _decide(self, message: InferenceRequest, caller: str) -> dict[str, Any]:
         request = DecisionRequest(
-            observation=request_vector(message, self._application, self._desk.clock()),
+            observation=self._vector(message),
             observed_at=message.timestamp,
             model_name=self._chosen_model(message),
             enforce_risk_checks=message.enforce_risk_checks,
+            order_id=message.order_id,
+            position=message.position,
             capital_usd=message.capital_usd,
             dry_run=message.dry_run,
             caller=caller,
@@ -130,6 +184,19 @@ class Handlers:
         if sent and message.timestamp is not None:
             self._application.cache.put(message.timestamp, request.observation, self._desk.clock())
         return answer
+
+    def _vector(self, message: InferenceRequest) -> NDArray[np.float32]:
+        """The observation; of an order that is approved already, also when no cache has it."""
+        try:
+            return request_vector(message, self._application, self._desk.clock())
+        except NotFound:
+            if message.order_id is None or message.timestamp is None:
+                raise
+            approval = self._desk.ledger.by_key(order_key(message.order_id))
+            told = timestamp(message.timestamp)
+            if approval is None or approval.payload["observed_at"] != told:
+                raise
+            return decoded_vector(approval.payload["vector"])
 
     def _decide_batch(self, message: BatchInferenceRequest, caller: str) -> dict[str, Any]:
         most = self._application.settings.max_batch_size
@@ -180,46 +247,92 @@ class Handlers:
             return self._application.models.first_name
         return name
 
-    def _record_result(self, message: TradeResultRequest, caller: str) -> dict[str, Any]:
-        desk, now = self._desk, self._desk.clock()
-        recorded = record_trade_result(
-            TradeResult(**message.model_dump()),
-            ledger=desk.ledger,
-            limits=desk.limits,
-            calendar=desk.calendar,
-            now=now,
-            new_id=desk.new_id,
-            actor=caller,
-        )
+    def _record_result(self, message: TradeResultRequest, act: Act) -> dict[str, Any]:
+        recorded = record_trade_result(TradeResult(**message.model_dump()), act)
         tripped = tuple(trip.kind.value for trip in recorded.trips)
-        desk.observer.observe(ResultRecorded(duplicate=recorded.duplicate, trips=tripped))
-        state = roll(recorded.state, desk.calendar.day(now))
+        self._desk.observer.observe(ResultRecorded(duplicate=recorded.duplicate, trips=tripped))
         return {
             "trade_id": message.trade_id,
             "duplicate": recorded.duplicate,
+            "order_closed": recorded.order_closed,
             "tripped": list(tripped),
-            "breaker": breaker_state(state, now).value,
-            "risk_metrics": risk_metrics(state),
-            "state_sequence": state.sequence,
+            "released": recorded.released,
+            **_standing(recorded.state, act),
             "event_id": recorded.event.event_id,
         }
 
-    def _reset(self, message: ResetRequest, caller: str) -> dict[str, Any]:
-        desk, now = self._desk, self._desk.clock()
-        event, state = record_reset(
-            message.scope,
-            message.reason,
-            ledger=desk.ledger,
-            limits=desk.limits,
-            calendar=desk.calendar,
-            now=now,
-            new_id=desk.new_id,
-            actor=caller,
+    def _record_mark(self, message: MarkRequest, act: Act) -> dict[str, Any]:
+        reported = record_mark(
+            message.unrealized_pnl_percent, message.as_of, act, confirm=message.confirm
+        )
+        return self._told_report(reported, act)
+
+    def _told_report(self, reported: Reported, act: Act) -> dict[str, Any]:
+        tripped = tuple(trip.kind.value for trip in reported.trips)
+        self._desk.observer.observe(
+            ReportRecorded(kind=reported.event.kind.value, newest=reported.newest, trips=tripped)
+        )
+        position = reported.state.position
+        return {
+            "newest": reported.newest,
+            "tripped": list(tripped),
+            "unconfirmed": [trip.kind.value for trip in reported.unconfirmed],
+            "position": None if position is None else from_nano(position.value),
+            **_standing(reported.state, act),
+            "event_id": reported.event.event_id,
+        }
+
+    def _release(self, message: ReleaseRequest, act: Act) -> dict[str, Any]:
+        released = record_release(message.order_id, Outcome(message.outcome), act)
+        return {
+            "order_id": message.order_id,
+            "outcome": message.outcome,
+            "duplicate": released.duplicate,
+            "was_open": released.was_open,
+            **_standing(released.state, act),
+            "event_id": released.event.event_id,
+        }
+
+    def _resume(self, message: ResumeRequest, act: Act) -> dict[str, Any]:
+        present = self._desk.halt_requested()
+        mode = OperatorMode(message.mode)
+        return self._operated(record_resume(mode, message.reason, act, halt_file=present))
+
+    def _operated(self, operated: Operated) -> dict[str, Any]:
+        operator = operated.operator
+        self._desk.observer.observe(
+            OperatorActed(
+                mode=operator.mode.value,
+                changed=operated.changed,
+                actor=operator.actor or "",
+                reason=operator.reason,
+            )
         )
         return {
+            "mode": operator.mode.value,
+            "before": operated.before.value,
+            "changed": operated.changed,
+            "since": None if operator.since is None else timestamp(operator.since),
+            "by": operator.actor,
+            "reason": operator.reason,
+            "state_sequence": operated.state.sequence,
+            "event_id": operated.event_id,
+        }
+
+    def _reset(self, message: ResetRequest, act: Act) -> dict[str, Any]:
+        event, state = record_reset(message.scope, message.reason, act)
+        return {
             "scope": message.scope.value,
-            "risk_metrics": risk_metrics(state),
-            "breaker": breaker_state(state, now).value,
-            "state_sequence": state.sequence,
+            **_standing(state, act),
             "event_id": event.event_id,
         }
+
+
+def _standing(state: RiskState, act: Act) -> dict[str, Any]:
+    """Where the book stands after an act."""
+    state = roll(state, act.day)
+    return {
+        "risk_metrics": risk_metrics(state),
+        "breaker": breaker_state(state, act.now).value,
+        "state_sequence": state.sequence,
+    }

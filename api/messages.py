@@ -23,10 +23,18 @@ from risk.state import ResetScope
 __all__ = [
     "BatchAnswer",
     "BatchInferenceRequest",
+    "HaltRequest",
     "InferenceAnswer",
     "InferenceRequest",
+    "MarkRequest",
+    "OperatorAnswer",
+    "PositionRequest",
+    "ReleaseAnswer",
+    "ReleaseRequest",
+    "ReportAnswer",
     "ResetAnswer",
     "ResetRequest",
+    "ResumeRequest",
     "TradeResultAnswer",
     "TradeResultRequest",
 ]
@@ -52,6 +60,10 @@ def _near_the_present(value: datetime) -> datetime:
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Time = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_near_the_present)]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
+Name = Annotated[Text, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
+"""A caller's name for a trade or an order: printable ASCII, no blank at its ends."""
+Fraction = Annotated[Number, Field(ge=-10, le=10)]
+Reason = Annotated[str, Field(strict=True, max_length=500)]
 Rows = Annotated[
     list[Any],
     Field(min_length=1),
@@ -93,6 +105,13 @@ class InferenceRequest(Request):
     """False without `model_name`: the first enabled model. True with `model_name` is refused."""
     enforce_risk_checks: StrictBool = True
     """False: the raw signal, never approved."""
+    order_id: Name | None = None
+    """The caller's name for the order. An approval binds it: the same request sent again gets the
+    same approval, and the order counts until its outcome is reported. Without it an approval is
+    advice and reserves nothing."""
+    position: Fraction | None = None
+    """What is held now, as a signed fraction of capital: 0.08 is 8% long. Absent: the one that was
+    reported last."""
     capital_usd: Annotated[Number, Field(gt=0, le=1e12)] | None = None
     """Capital that the recommended size refers to; absent: the configured one."""
     dry_run: StrictBool = False
@@ -115,7 +134,7 @@ class BatchInferenceRequest(Request):
 class TradeResultRequest(Request):
     """A trade was closed."""
 
-    trade_id: Text
+    trade_id: Name
     """The caller's name for it; the same report may be sent again."""
     pnl: Annotated[Number, Field(ge=-1e12, le=1e12)]
     """Profit or loss in US dollars."""
@@ -123,10 +142,14 @@ class TradeResultRequest(Request):
     """The same as a fraction of capital: 0.005 is 0.5%."""
     is_win: StrictBool | None = None
     """If given, must agree with the sign of `pnl`."""
+    order_id: Name | None = None
+    """The approved entry that it is the result of: its order stops counting as open."""
     closed_at: Time | None = None
-    """When it was closed."""
-    unrealized_pnl_percent: Annotated[Number, Field(ge=-10, le=10)] = 0.0
-    """P&L of what is still open, as a fraction of capital; replaces the open mark."""
+    """When it was closed; absent: now."""
+    position: Fraction | None = None
+    """What is held since, as a signed fraction of capital."""
+    unrealized_pnl_percent: Fraction = 0.0
+    """P&L of what is still open, as a fraction of capital; replaces an older open mark."""
     confirm: StrictBool = False
     """A fraction beyond 0.2 is meant as it stands."""
 
@@ -136,8 +159,55 @@ class ResetRequest(Request):
 
     scope: ResetScope = ResetScope.DAILY
     """`daily`, or `all`, which also re-bases a latched drawdown."""
-    reason: Annotated[str, Field(strict=True, max_length=500)] = ""
+    reason: Reason = ""
     """For the record; `all` needs one."""
+
+
+class PositionRequest(Request):
+    """What the broker says is held."""
+
+    position: Fraction
+    """Signed fraction of capital: 0.08 is 8% long, -0.08 is 8% short."""
+    as_of: Time
+    """When it was held; a report of an older time than the newest is recorded and ignored."""
+
+
+class MarkRequest(Request):
+    """What the open book is worth."""
+
+    unrealized_pnl_percent: Fraction
+    """Open P&L as a fraction of capital: -0.01 is -1%."""
+    as_of: Time
+    """Of which time; a mark of an older time than the newest is recorded and ignored."""
+    confirm: StrictBool = False
+    """A fraction beyond 0.2 is meant as it stands."""
+
+
+class ReleaseRequest(Request):
+    """An approved order will have no result."""
+
+    order_id: Name
+    """As it was approved."""
+    outcome: Literal["cancelled", "rejected", "expired"]
+    """Why not."""
+
+
+class HaltRequest(Request):
+    """Stop; an empty body halts everything."""
+
+    mode: Literal["HALTED", "REDUCING"] = "HALTED"
+    """`HALTED` lets nothing pass, `REDUCING` exits only."""
+    reason: Reason = ""
+    """For the record."""
+
+
+class ResumeRequest(Request):
+    """Go on."""
+
+    mode: Literal["ACTIVE", "REDUCING"] = "ACTIVE"
+    """What is allowed from now on."""
+    reason: Annotated[Reason, Field(min_length=1)]
+    """For the record."""
 
 
 class ActionProbabilities(Answer):
@@ -153,6 +223,8 @@ class RiskMetrics(Answer):
 
     daily_pnl: float
     trades_today: int
+    """Results and open orders."""
+    open_orders: int
     consecutive_losses: int
     drawdown: float
 
@@ -176,6 +248,8 @@ class CheckAnswer(Answer):
     value: float | str | None
     limit: float | str | None
     message: str
+    exempt: bool
+    """The rule is for entries, and this is an exit."""
 
 
 class ModelAnswer(Answer):
@@ -215,8 +289,12 @@ class InferenceAnswer(Answer):
     """None when the state could not be read."""
     position_recommendation: PositionRecommendationAnswer | None
     """None unless approved."""
+    order_id: str | None
+    """As it was sent."""
     reduces: bool
-    """The signal closes or shrinks the known position."""
+    """The signal closes or shrinks the known position: an exit."""
+    probe: bool
+    """The approval is the probe of a half-open breaker."""
     replayed: bool
     """The stored answer to an earlier request with the same order."""
     valid_until: str | None
@@ -250,8 +328,12 @@ class TradeResultAnswer(Answer):
     trade_id: str
     duplicate: bool
     """The same report was on record already; nothing changed."""
+    order_closed: bool
+    """It is the outcome of an approved order, which counts as open no longer."""
     tripped: list[str]
     """Causes that this result opened the breaker with."""
+    released: bool
+    """It is the probe that closed a half-open breaker."""
     breaker: str
     risk_metrics: RiskMetrics
     state_sequence: int
@@ -266,3 +348,50 @@ class ResetAnswer(Answer):
     breaker: str
     state_sequence: int
     event_id: str
+
+
+class ReportAnswer(Answer):
+    """A position or a mark on record."""
+
+    newest: bool
+    """It counts; one of an older time does not."""
+    tripped: list[str]
+    """Causes that it opened the breaker with."""
+    unconfirmed: list[str]
+    """Limits that it is beyond; a second mark confirms them."""
+    breaker: str
+    position: float | None
+    """What is held, as far as it is known."""
+    risk_metrics: RiskMetrics
+    state_sequence: int
+    event_id: str
+
+
+class ReleaseAnswer(Answer):
+    """A release on record."""
+
+    order_id: str
+    outcome: str
+    duplicate: bool
+    """The same release was on record already; nothing changed."""
+    was_open: bool
+    """The order counted until now."""
+    breaker: str
+    risk_metrics: RiskMetrics
+    state_sequence: int
+    event_id: str
+
+
+class OperatorAnswer(Answer):
+    """What is allowed now."""
+
+    mode: str
+    before: str
+    changed: bool
+    """Whether it is stricter or looser than before."""
+    since: str | None
+    by: str | None
+    reason: str
+    state_sequence: int
+    event_id: str | None
+    """Of the act; None when it asked for what was in force."""

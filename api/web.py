@@ -5,20 +5,19 @@ Plain functions, which FastAPI runs on threads: they may wait for the ledger.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, cast
 
-import numpy as np
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.failures import failure_of
 from application import Application
 from errors import LedgerError, NotFound, ServiceError
+from pipeline import decoded_vector
 from risk.events import Event, EventKind, timestamp
-from risk.summary import summarise
+from risk.summary import Summary
 
 __all__ = ["create_web"]
 
@@ -49,37 +48,63 @@ def health(application: App) -> JSONResponse:
     """Whether the service works, part by part; runs no inference."""
     components: dict[str, Any] = {
         "models": {"status": "healthy", "loaded": len(application.runners)},
-        "ledger": _ledger_health(application),
+        **_book_health(application),
         "cache": {"status": "healthy", "backend": application.cache.stats().backend},
     }
-    healthy = all(part["status"] == "healthy" for part in components.values())
+    status = max((part["status"] for part in components.values()), key=_GRAVITY.index)
     content = {
-        "status": "healthy" if healthy else "unhealthy",
+        "status": status,
         "components": components,
         "environment": application.settings.environment.value,
         "timestamp": timestamp(application.desk.clock()),
     }
-    return JSONResponse(content, 200 if healthy else 503)
+    return JSONResponse(content, 503 if status == "unhealthy" else 200)
 
 
-def _ledger_health(application: Application) -> dict[str, Any]:
+_GRAVITY = ("healthy", "degraded", "unhealthy")
+
+
+def _book_health(application: Application) -> dict[str, dict[str, Any]]:
+    """Whether the ledger can be read and written, and limits and models are those of the book."""
     ledger = application.ledger
+    told = {"status": "unhealthy", "backend": ledger.name}
     try:
-        sequence = ledger.head().sequence
+        head = ledger.head()
     except LedgerError as error:
-        return {"status": "unhealthy", "backend": ledger.name, "reason": str(error)}
+        return {"ledger": {**told, "reason": str(error)}}
     if ledger.trouble is not None:
-        return {"status": "unhealthy", "backend": ledger.name, "reason": ledger.trouble}
-    return {"status": "healthy", "backend": ledger.name, "sequence": sequence}
+        return {"ledger": {**told, "reason": ledger.trouble}}
+    return {
+        "ledger": {**told, "status": "healthy", "sequence": head.sequence},
+        "configuration": _configuration_health(application, head.state.configuration),
+    }
+
+
+def _configuration_health(application: Application, recorded: str | None) -> dict[str, Any]:
+    own = application.desk.configuration
+    if recorded in {None, own}:
+        return {"status": "healthy", "hash": own}
+    return {
+        "status": "degraded",
+        "hash": own,
+        "reason": f"the book has {recorded} on record: every decision is HOLD, CONFIG_MISMATCH",
+    }
 
 
 def risk_summary(application: App) -> dict[str, Any]:
-    """Why an entry would or would not pass now, and how much of each limit is used."""
+    """Why an entry or an exit would pass now or not, each limit's use, who halted what."""
     desk = application.desk
     now = desk.clock()
     state = desk.ledger.head().state
-    summary = summarise(state, desk.limits, desk.calendar.status(now), now)
-    return {"book": application.settings.book, **summary}
+    summary = Summary(
+        state=state,
+        limits=desk.act(now, "").limits(state),
+        session=desk.calendar.status(now),
+        now=now,
+        configuration=desk.configuration,
+        halt_file=desk.halt_requested(),
+    )
+    return {"book": application.settings.book, **summary.to_json()}
 
 
 def decisions(
@@ -102,7 +127,7 @@ def decision(application: App, decision_id: str) -> dict[str, Any]:
     if event is None or event.kind is not EventKind.DECISION:
         raise NotFound(f"no decision {decision_id!r} is on record", code="decision_not_found")
     made_from = {name: value for name, value in event.payload.items() if name != "answer"}
-    vector = np.frombuffer(base64.b64decode(made_from.pop("vector")), dtype="<f4")
+    vector = decoded_vector(made_from.pop("vector"))
     return {
         **_listed(event),
         "observation": vector.tolist(),

@@ -1,30 +1,23 @@
-"""`usdcop config`: the settings in force, and where each one came from."""
+"""`usdcop config`: the settings in force, where each came from, and a change put on record."""
 
 from __future__ import annotations
 
 import json
-import sys
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bootstrap import configuration_values, open_book
+from commands.context import Context, command_line_actor, table_console
 from config.load import LoadedSettings
-from errors import ConfigurationError
+from errors import ConfigurationError, InvalidRequest
+from risk.changes import record_configuration
+from risk.configuration import configuration_hash, configuration_on_record
 
 __all__ = ["config"]
-
-WIDTH_WITHOUT_TERMINAL = 200
-"""Columns of a listing that goes into a file or a pipe, where lines must not be folded."""
-
-
-class HoldsSettings(Protocol):
-    """What this command needs of the program's context."""
-
-    def loaded(self) -> LoadedSettings:
-        """The settings, and where each one came from."""
 
 
 @click.group("config", invoke_without_command=True)
@@ -34,7 +27,7 @@ def config(context: click.Context, as_json: bool) -> None:
     """Show the settings in force and where each one came from. Secrets are hidden."""
     if context.invoked_subcommand is not None:
         return
-    holder: HoldsSettings = context.obj
+    holder: Context = context.obj
     try:
         loaded = holder.loaded()
     except ConfigurationError as error:
@@ -43,8 +36,51 @@ def config(context: click.Context, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_document(loaded), indent=2, ensure_ascii=False))
     else:
-        width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
-        Console(width=width).print(_table(loaded))
+        table_console().print(_table(loaded))
+
+
+@config.command()
+@click.option("--reason", required=True, help="Why; goes on record.")
+@click.pass_obj
+def apply(context: Context, reason: str) -> None:
+    """Put the limits and models of this configuration in force for the book.
+
+    Services that run with others answer HOLD with CONFIG_MISMATCH from now on, until they are
+    started again.
+    """
+    if not reason.strip():
+        raise InvalidRequest("--reason is empty; say why, for the record")
+    act = open_book(context.settings(), command_line_actor())
+    try:
+        state = act.ledger.head().state
+        values = configuration_values(context.settings(), state.live_models)
+        before = (
+            None
+            if state.configuration is None
+            else configuration_on_record(act.ledger, state.configuration)
+        )
+        event = record_configuration(values, reason, act)
+    finally:
+        act.ledger.close()
+    if event is None:
+        click.echo(f"Nothing changes: {configuration_hash(values)[:12]} is in force already")
+        return
+    for line in _changes(before or {}, values):
+        click.echo(line)
+    click.echo(
+        f"In force: {configuration_hash(values)[:12]}, record {event.sequence}. Services that run "
+        "with others answer HOLD until they are started again."
+    )
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """What is different, a line for each value."""
+    for name in [*now, *(name for name in before if name not in now)]:
+        one, other = before.get(name), now.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from _changes(one, other, f"{path}{name}.")
+        elif one != other:
+            yield f"{path}{name}: {json.dumps(one)} -> {json.dumps(other)}"
 
 
 def _document(loaded: LoadedSettings) -> dict[str, object]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from commands.context import Context, warn_without_record
+from commands.context import (
+    Context,
+    command_line_actor,
+    table_console,
+    warn_without_record,
+)
 from config.settings import Algorithm, Settings
 from errors import Conflict, InvalidRequest, ModelError, ModelMismatch
 from models.promotions import version_before
@@ -24,9 +26,6 @@ from runners.loading import inspect_model
 from runners.metadata import OutputKind
 
 __all__ = ["models"]
-
-_PIPE_WIDTH = 200
-"""Columns of a table that goes into a file or a pipe, where lines must not be folded."""
 
 
 @click.group("models")
@@ -166,7 +165,7 @@ def _promote(context: Context, stored: StoredModel, reason: str) -> None:
             f"the configuration fixes {stored.name} to version {configured}, so promoting "
             f"{stored.version} would stop the next start; name the model by `tag: {stored.name}`"
         )
-    context.promotions().promote(stored.name, stored.version, reason, _actor())
+    context.promotions().promote(stored.name, stored.version, reason, command_line_actor())
     click.echo(
         f"{stored.tag} is live from the next start on; on record in {context.settings().state_path}"
     )
@@ -211,13 +210,5 @@ def _name_and_version(tag: str) -> Sequence[str]:
     return name, version
 
 
-def _actor() -> str:
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container may run as a user without a name
-        return f"cli:uid-{os.getuid()}"
-
-
 def _print(table: Table) -> None:
-    console = Console()
-    Console(width=None if console.is_terminal else _PIPE_WIDTH).print(table)
+    table_console().print(table)

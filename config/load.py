@@ -7,8 +7,8 @@ Relative paths mean the same wherever a value comes from:
 
 - `model_storage_path` is relative to the project: the folder of the configuration file, or the
   one above it when that folder is called `config`.
-- `state_path` is relative to the working directory of the process, since a Bento's own
-  folder is replaced with every version and state must outlive it.
+- `state_path`, `halt_file` and `acknowledged_path` are relative to the working directory of the
+  process, since a Bento's own folder is replaced with every version and state must outlive it.
 - `MLOPS_CONFIG_PATH` is relative to the working directory too.
 """
 
@@ -183,7 +183,10 @@ def _with_absolute_paths(settings: Settings, file: Path) -> Settings:
     return settings.model_copy(
         update={
             "model_storage_path": str(folder / settings.model_storage_path),
-            "state_path": str(Path(settings.state_path).absolute()),
+            **{
+                name: str(Path(getattr(settings, name)).absolute())
+                for name in ("state_path", "halt_file", "acknowledged_path")
+            },
         }
     )
 

@@ -351,6 +351,10 @@ class RedisSettings(Section):
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 6379
     password: SecretStr | None = None
     db: NonNegativeInt = 0
+    timeout_ms: PositiveInt = 150
+    """How long one call may take. A call that is not answered is made once more, for a third of
+    it; then every call fails at once until the server is back. A decision waits for 200 ms with
+    the default."""
 
     @field_serializer("password", when_used="json-unless-none")
     def _hidden_unless_revealed(self, value: SecretStr, info: FieldSerializationInfo) -> str:
@@ -423,6 +427,10 @@ class Settings(Section):
     logging: LoggingSettings = LoggingSettings()
     state_path: str = "var/state.db"
     """SQLite file of the embedded ledger, used when no Redis host is set."""
+    halt_file: str = "var/halt"
+    """A file whose existence halts the book, wherever a service sees it; its content is nothing."""
+    acknowledged_path: str = "var/acknowledged"
+    """Folder that remembers the highest event that this host was acknowledged, by store."""
     max_batch_size: PositiveInt = 4096
     """Rows that one batch request may hold."""
 

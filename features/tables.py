@@ -1,9 +1,11 @@
-"""Feature matrices to and from Parquet, with the schema that they follow written into the file."""
+"""Parquet: feature matrices, with the schema that they follow in the file, and plain rows."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ from errors import InvalidRequest
 from features.compute import FeatureSeries
 from features.schema import USDCOP_M5, Schema
 
-__all__ = ["HASH_KEY", "VERSION_KEY", "read_features", "write_features"]
+__all__ = ["HASH_KEY", "VERSION_KEY", "read_features", "write_features", "write_rows"]
 
 VERSION_KEY: Final = b"feature_schema_version"
 HASH_KEY: Final = b"feature_schema"
@@ -69,24 +71,68 @@ def read_features(path: Path, schema: Schema = USDCOP_M5) -> FeatureSeries:
     )
 
 
+def write_rows(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, page: int = 5_000
+) -> int:
+    """Write rows as a table, a page at a time; returns how many there were.
+
+    Names that end in `_at` are instants (aware datetimes); `sequence` is a whole number,
+    `confidence` a fraction and `approved` a truth; every other column is text. A row may lack any.
+
+    The file appears whole or not at all; an existing one is replaced.
+
+    Raises:
+        InvalidRequest: the file cannot be written.
+    """
+    schema = pa.schema([(name, _KINDS.get(name, _kind_of(name))) for name in columns])
+    written = 0
+
+    def write(file: Any) -> None:
+        nonlocal written
+        remaining = iter(rows)
+        with pq.ParquetWriter(file, schema) as writer:
+            while part := list(islice(remaining, page)):
+                writer.write_table(pa.Table.from_pylist(part, schema=schema))
+                written += len(part)
+
+    _atomically(path, write)
+    return written
+
+
+_KINDS: Final = {
+    "sequence": pa.int64(),
+    "confidence": pa.float64(),
+    "approved": pa.bool_(),
+}
+
+
+def _kind_of(name: str) -> Any:
+    return pa.timestamp("us", tz="UTC") if name.endswith("_at") else pa.string()
+
+
 def _seconds(column: Any) -> NDArray[np.int64]:
     milliseconds: NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
     return milliseconds // 1000
 
 
 def _write_atomically(path: Path, table: Any) -> None:
+    _atomically(path, lambda file: pq.write_table(table, file))
+
+
+def _atomically(path: Path, write: Callable[[Any], None]) -> None:
     unfinished: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         unfinished = Path(name)
         with os.fdopen(descriptor, "wb") as file:
-            pq.write_table(table, file)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         unfinished.chmod(0o644)
         unfinished.replace(path)
     except OSError as error:
+        raise InvalidRequest(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
-        raise InvalidRequest(f"{path} cannot be written: {error.strerror or error}") from error

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["BatchDecided", "DecisionMade", "Observation", "Observer", "Observers", "ResultRecorded"]
+__all__ = [
+    "BatchDecided",
+    "DecisionMade",
+    "Observation",
+    "Observer",
+    "Observers",
+    "OperatorActed",
+    "ReportRecorded",
+    "ResultRecorded",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,32 @@ class ResultRecorded:
     trips: tuple[str, ...]
 
 
-Observation = DecisionMade | BatchDecided | ResultRecorded
+@dataclass(frozen=True, slots=True)
+class ReportRecorded:
+    """A position or a mark was answered.
+
+    Attributes:
+        kind: `position` or `mark`.
+        newest: whether it counts.
+        trips: causes that it opened the breaker with.
+    """
+
+    kind: str
+    newest: bool
+    trips: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorActed:
+    """A person halted or resumed: what is in force since, and whether that is new."""
+
+    mode: str
+    changed: bool
+    actor: str
+    reason: str
+
+
+Observation = DecisionMade | BatchDecided | ResultRecorded | ReportRecorded | OperatorActed
 
 
 class Observer(Protocol):

@@ -6,7 +6,14 @@ through files that the library opens when a metric is made.
 
 from prometheus_client import Counter, Histogram
 
-from monitoring.observer import BatchDecided, DecisionMade, Observation, ResultRecorded
+from monitoring.observer import (
+    BatchDecided,
+    DecisionMade,
+    Observation,
+    OperatorActed,
+    ReportRecorded,
+    ResultRecorded,
+)
 
 __all__ = ["PrometheusObserver"]
 
@@ -34,6 +41,8 @@ BATCH_SECONDS = Histogram(
     "usdcop_batch_seconds", "From a checked batch to its stored answer", buckets=_SECONDS
 )
 TRADE_RESULTS = Counter("usdcop_trade_results_total", "Trade results answered", ["duplicate"])
+REPORTS = Counter("usdcop_reports_total", "Positions and marks answered", ["kind", "newest"])
+OPERATOR_ACTS = Counter("usdcop_operator_acts_total", "Halts and resumptions", ["mode"])
 BREAKER_TRIPS = Counter("usdcop_breaker_trips_total", "Causes that opened the breaker", ["cause"])
 
 
@@ -51,8 +60,17 @@ class PrometheusObserver:
                 BATCH_SECONDS.observe(seconds)
             case ResultRecorded(duplicate=duplicate, trips=trips):
                 TRADE_RESULTS.labels(str(duplicate).lower()).inc()
-                for cause in trips:
-                    BREAKER_TRIPS.labels(cause).inc()
+                _count_trips(trips)
+            case ReportRecorded(kind=kind, newest=newest, trips=trips):
+                REPORTS.labels(kind, str(newest).lower()).inc()
+                _count_trips(trips)
+            case OperatorActed(mode=mode):
+                OPERATOR_ACTS.labels(mode).inc()
+
+
+def _count_trips(trips: tuple[str, ...]) -> None:
+    for cause in trips:
+        BREAKER_TRIPS.labels(cause).inc()
 
 
 def _count_decision(decision: DecisionMade) -> None:

@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from monitoring.observer import BatchDecided, DecisionMade, Observation, ResultRecorded
+from monitoring.observer import (
+    BatchDecided,
+    DecisionMade,
+    Observation,
+    OperatorActed,
+    ReportRecorded,
+    ResultRecorded,
+)
 
 __all__ = ["Statistics"]
 
@@ -37,6 +44,11 @@ class Statistics:
                 case ResultRecorded(duplicate=duplicate, trips=trips):
                     self._totals["duplicate_results" if duplicate else "trade_results"] += 1
                     self._totals["breaker_trips"] += len(trips)
+                case ReportRecorded(kind=kind, trips=trips):
+                    self._totals[f"{kind}_reports"] += 1
+                    self._totals["breaker_trips"] += len(trips)
+                case OperatorActed():
+                    self._totals["operator_acts"] += 1
 
     def snapshot(self) -> dict[str, Any]:
         """What was counted, as JSON values."""
@@ -64,6 +76,11 @@ class Statistics:
                 "total": totals["trade_results"],
                 "duplicates": totals["duplicate_results"],
             },
+            "reports": {
+                "positions": totals["position_reports"],
+                "marks": totals["mark_reports"],
+            },
+            "operator_acts": totals["operator_acts"],
             "breaker_trips": totals["breaker_trips"],
             "latency_ms": _percentiles(seconds),
         }

@@ -72,6 +72,12 @@ class SessionCalendar:
                     "name it in calendar.open too, or leave it out"
                 )
 
+    @property
+    def session_seconds(self) -> int:
+        """Length of an ordinary session."""
+        start, end = (datetime.combine(date.min, at) for at in (self._hours.start, self._hours.end))
+        return int((end - start).total_seconds())
+
     def day(self, now: datetime) -> date:
         """The date in the desk's time zone."""
         return now.astimezone(self._zone).date()

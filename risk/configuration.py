@@ -1,21 +1,26 @@
 """The limits and models in force, on record once for every change.
 
-Decisions name a configuration by its hash; its values are in the event that recorded it.
+Decisions name a configuration by its hash; its values are in the event that recorded it. The hash
+is a part of the state: a service that runs with another one answers HOLD until the change is on
+record (`risk.changes`).
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
-from risk.calendar import SessionCalendar
-from risk.events import Draft, EventKind
-from risk.ledger.protocol import Ledger
-from risk.ledger.retry import on_newest_state
-from risk.state import RiskState
+from pydantic import ValidationError
 
-__all__ = ["configuration_hash", "record_configuration"]
+from config.settings import RiskLimits
+from risk.events import EventKind
+from risk.ledger.protocol import Ledger
+
+__all__ = ["configuration_hash", "configuration_on_record", "limits_on_record"]
+
+
+_PAGE = 100
+_WITH_VALUES = (EventKind.CONFIGURATION, EventKind.CONFIGURATION_OFFERED)
 
 
 def configuration_hash(values: Mapping[str, Any]) -> str:
@@ -24,34 +29,26 @@ def configuration_hash(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def record_configuration(
-    values: Mapping[str, Any],
-    *,
-    ledger: Ledger,
-    calendar: SessionCalendar,
-    now: datetime,
-    new_id: Callable[[datetime], str],
-    actor: str,
-) -> str:
-    """Put the values on record unless they are the ones recorded last; returns their hash.
+def configuration_on_record(ledger: Ledger, digest: str) -> dict[str, Any] | None:
+    """The values that a hash names, whether they were ever in force or not; None if not there.
 
     Raises:
-        LedgerError: nothing was stored.
+        LedgerError: it cannot be read.
     """
-    digest = configuration_hash(values)
+    before = None
+    while found := ledger.recent(_WITH_VALUES, limit=_PAGE, before=before):
+        for event in found:
+            if event.payload["hash"] == digest:
+                values: dict[str, Any] = event.payload["values"]
+                return values
+        before = found[-1].sequence
+    return None
 
-    def record(state: RiskState) -> None:
-        if state.configuration == digest:
-            return
-        draft = Draft(
-            kind=EventKind.CONFIGURATION,
-            event_id=new_id(now),
-            at=now,
-            day=calendar.day(now),
-            actor=actor,
-            payload={"hash": digest, "values": values},
-        )
-        ledger.append([draft], expected=state.sequence, durable=True)
 
-    on_newest_state(ledger, record, what="the configuration")
-    return digest
+def limits_on_record(ledger: Ledger) -> RiskLimits | None:
+    """The limits that were recorded last; None where none are that this version can read."""
+    newest = ledger.recent([EventKind.CONFIGURATION], limit=1)
+    try:
+        return RiskLimits.model_validate(newest[0].payload["values"]["risk_limits"])
+    except (ValidationError, LookupError):
+        return None

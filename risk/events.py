@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-__all__ = ["GENESIS", "Draft", "Event", "EventKind", "stamp", "timestamp"]
+__all__ = ["GENESIS", "Draft", "Event", "EventKind", "sealed", "stamp", "timestamp"]
 
 GENESIS = "0" * 64
 """The hash before the first event."""
@@ -27,11 +27,20 @@ class EventKind(StrEnum):
 
     DECISION = "decision"
     BATCH = "batch"
+    ORDER_REPLAYED = "order_replayed"
+    ORDER_CLOSED = "order_closed"
     TRADE_RESULT = "trade_result"
+    POSITION = "position"
+    MARK = "mark"
     BREAKER_TRIPPED = "breaker_tripped"
+    BREAKER_RELEASED = "breaker_released"
+    OPERATOR_HALTED = "operator_halted"
+    OPERATOR_RESUMED = "operator_resumed"
     RESET = "reset"
     CONFIGURATION = "configuration"
+    CONFIGURATION_OFFERED = "configuration_offered"
     MODEL_PROMOTED = "model_promoted"
+    RECONCILED = "reconciled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +146,7 @@ def stamp(draft: Draft, *, sequence: int, previous_hash: str) -> Event:
     Raises:
         ValueError: the payload holds NaN, an infinity or something that JSON has no word for.
     """
-    body = _canonical(
+    return sealed(
         {
             "format": _FORMAT,
             "sequence": sequence,
@@ -148,13 +157,20 @@ def stamp(draft: Draft, *, sequence: int, previous_hash: str) -> Event:
             "actor": draft.actor,
             "key": draft.key,
             "payload": draft.payload,
-        }
+        },
+        previous_hash,
     )
-    return Event(sequence, draft.kind, previous_hash, _hash(previous_hash, body), body)
 
 
-def _canonical(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+def sealed(content: Mapping[str, Any], previous_hash: str) -> Event:
+    """An event of this content, with the hash that it has after its predecessor.
+
+    Raises:
+        ValueError: the content holds NaN, an infinity or something that JSON has no word for.
+    """
+    body = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    kind = EventKind(content["kind"])
+    return Event(content["sequence"], kind, previous_hash, _hash(previous_hash, body), body)
 
 
 def _hash(previous_hash: str, body: bytes) -> str:

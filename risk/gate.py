@@ -3,6 +3,9 @@
 Every rule is evaluated and reported; the first that fails names the status. A refusal is a
 value: `judge` never raises to say no. To add a rule, write one function and put it in `RULES`
 at its place.
+
+A signal against the known position is an exit; any other is an entry. A losing desk must always
+be able to get out, so the rules in `RULES` that are marked `entries only` let every exit pass.
 """
 
 from collections.abc import Callable
@@ -12,16 +15,19 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from config.settings import RiskLimits
-from risk.breaker import active_causes
+from risk.breaker import BreakerState, breaker_state, open_causes
 from risk.calendar import SessionStatus
+from risk.exposure import Exposure, exposure_of
 from risk.fixed_point import from_nano, to_nano
-from risk.state import RiskState
+from risk.state import CauseKind, OperatorMode, RiskState
 from runners.signal import Signal
 
 __all__ = ["RULES", "Candidate", "Check", "RiskStatus", "Situation", "Verdict", "judge"]
 
 _MAX_AHEAD = timedelta(seconds=5)
 _COOLDOWN_FROM_STREAK = 2
+_SMALLEST = 1_000
+"""Nano; sizes are whole steps of 10⁻⁶ of capital, so an entry smaller than one has none."""
 
 
 class RiskStatus(StrEnum):
@@ -33,12 +39,22 @@ class RiskStatus(StrEnum):
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
     OUTSIDE_TRADING_HOURS = "OUTSIDE_TRADING_HOURS"
     MARKET_HOLIDAY = "MARKET_HOLIDAY"
+    TRADING_HALTED = "TRADING_HALTED"
+    REDUCE_ONLY = "REDUCE_ONLY"
     CIRCUIT_BREAKER_ACTIVE = "CIRCUIT_BREAKER_ACTIVE"
     COOLDOWN_ACTIVE = "COOLDOWN_ACTIVE"
     DAILY_LOSS_LIMIT = "DAILY_LOSS_LIMIT"
     MAX_DRAWDOWN = "MAX_DRAWDOWN"
     CONSECUTIVE_LOSSES = "CONSECUTIVE_LOSSES"
     MAX_TRADES_REACHED = "MAX_TRADES_REACHED"
+    UNRESOLVED_ORDERS = "UNRESOLVED_ORDERS"
+    POSITION_LIMIT = "POSITION_LIMIT"
+    ORDER_ID_REQUIRED = "ORDER_ID_REQUIRED"
+    POSITION_UNKNOWN = "POSITION_UNKNOWN"
+    APPROVAL_EXPIRED = "APPROVAL_EXPIRED"
+    ORDER_CLOSED = "ORDER_CLOSED"
+    CONFIG_MISMATCH = "CONFIG_MISMATCH"
+    LEDGER_REGRESSED = "LEDGER_REGRESSED"
     DRY_RUN = "DRY_RUN"
     NOT_CHECKED = "NOT_CHECKED"
     SYSTEM_ERROR = "SYSTEM_ERROR"
@@ -52,22 +68,64 @@ class Candidate:
         signal: what the models say.
         confidence: of that signal, 0 to 1. NaN never passes.
         observed_at: when the observation was known, aware; None when the caller did not say.
+        order_id: the caller's name for the order; None for advice that reserves nothing.
+        position: signed fraction of capital held now; None for the one reported last.
     """
 
     signal: Signal
     confidence: float
     observed_at: datetime | None = None
+    order_id: str | None = None
+    position: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Situation:
-    """All that a rule may look at. `state` is rolled to the session date of `now`."""
+    """All that a rule may look at.
 
-    candidate: Candidate
-    state: RiskState
-    limits: RiskLimits
-    session: SessionStatus
-    now: datetime
+    Args:
+        candidate: the signal.
+        state: rolled to the session date of `now`.
+        limits: in force.
+        session: of that date.
+        now: aware.
+        configuration: hash of this service's limits and models; None where none is kept.
+    """
+
+    __slots__ = (
+        "breaker",
+        "candidate",
+        "configuration",
+        "exposure",
+        "limits",
+        "now",
+        "reduces",
+        "session",
+        "state",
+    )
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        state: RiskState,
+        limits: RiskLimits,
+        session: SessionStatus,
+        now: datetime,
+        configuration: str | None = None,
+    ) -> None:
+        self.candidate = candidate
+        self.state = state
+        self.limits = limits
+        self.session = session
+        self.now = now
+        self.configuration = configuration
+        self.exposure: Exposure = exposure_of(state, candidate.position)
+        self.reduces: bool = self.exposure.reduces(candidate.signal)
+        self.breaker: BreakerState = breaker_state(state, now)
+
+    @property
+    def probes(self) -> bool:
+        """Whether an approval would be the probe of a half-open breaker."""
+        return self.breaker is BreakerState.HALF_OPEN and not self.reduces
 
 
 class Check(NamedTuple):
@@ -79,6 +137,7 @@ class Check(NamedTuple):
         value: what was looked at, and
         limit: what it was held against, in the rule's own unit.
         message: why it failed, in words; empty when it passed.
+        exempt: whether it passed because the rule is for entries and this is an exit.
     """
 
     name: str
@@ -86,6 +145,7 @@ class Check(NamedTuple):
     value: float | str | None
     limit: float | str | None
     message: str = ""
+    exempt: bool = False
 
     @property
     def passed(self) -> bool:
@@ -95,10 +155,21 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All checks in order, and what they come to."""
+    """All checks in order, and what they come to.
+
+    Attributes:
+        status: APPROVED, or that of the first check that failed.
+        checks: of every rule, in order.
+        reduces: whether the signal is an exit.
+        probe: whether an approval is the probe of a half-open breaker.
+        exposure: what the signal was held against.
+    """
 
     status: RiskStatus
     checks: tuple[Check, ...]
+    reduces: bool
+    probe: bool
+    exposure: Exposure
 
     @property
     def approved(self) -> bool:
@@ -115,7 +186,43 @@ def judge(situation: Situation) -> Verdict:
     """Hold a signal against every rule."""
     checks = tuple(rule(situation) for rule in RULES)
     failed = next((check for check in checks if not check.passed), None)
-    return Verdict(RiskStatus.APPROVED if failed is None else failed.status, checks)
+    return Verdict(
+        status=RiskStatus.APPROVED if failed is None else failed.status,
+        checks=checks,
+        reduces=situation.reduces,
+        probe=situation.probes,
+        exposure=situation.exposure,
+    )
+
+
+Rule = Callable[[Situation], Check]
+
+
+def _entries_only(rule: Rule) -> Rule:
+    """The rule, but for exits, which it lets pass whatever it finds."""
+
+    def exempting(situation: Situation) -> Check:
+        check = rule(situation)
+        return check._replace(message="", exempt=True) if situation.reduces else check
+
+    return exempting
+
+
+def _configuration(situation: Situation) -> Check:
+    recorded, own = situation.state.configuration, situation.configuration
+    message = ""
+    if recorded is not None and own is not None and recorded != own:
+        message = (
+            f"this service runs with other limits or models ({own[:12]}) than the book has on "
+            f"record ({recorded[:12]}); `usdcop config apply --reason ...` records the change"
+        )
+    return Check(
+        "configuration",
+        RiskStatus.CONFIG_MISMATCH,
+        None if own is None else own[:12],
+        None if recorded is None else recorded[:12],
+        message,
+    )
 
 
 def _freshness(situation: Situation) -> Check:
@@ -174,16 +281,45 @@ def _clock(situation: Situation) -> Check:
     return Check("clock", RiskStatus.SYSTEM_ERROR, told, recorded.isoformat(), message)
 
 
-def _breaker(situation: Situation) -> Check:
-    causes = active_causes(situation.state, situation.now)
-    if not causes:
-        return Check("breaker", RiskStatus.CIRCUIT_BREAKER_ACTIVE, "CLOSED", None)
-    told = ", ".join(
-        cause.kind.value + (f" until {cause.until:%H:%M:%S} UTC" if cause.until else "")
-        for cause in causes
+def _operator(situation: Situation) -> Check:
+    operator = situation.state.operator
+    mode = operator.mode
+    status = RiskStatus.REDUCE_ONLY if mode is OperatorMode.REDUCING else RiskStatus.TRADING_HALTED
+    if mode is OperatorMode.ACTIVE:
+        return Check("operator", status, mode.value, None)
+    if mode is OperatorMode.REDUCING and situation.reduces:
+        return Check("operator", status, mode.value, None, exempt=True)
+    allowed = "exits only" if mode is OperatorMode.REDUCING else "nothing"
+    message = f"{operator.actor} allows {allowed} since {operator.since:%Y-%m-%d %H:%M:%S} UTC" + (
+        f": {operator.reason}" if operator.reason else ""
     )
-    message = f"the circuit breaker is open: {told}"
-    return Check("breaker", RiskStatus.CIRCUIT_BREAKER_ACTIVE, "OPEN", None, message)
+    return Check("operator", status, mode.value, None, message)
+
+
+def _breaker(situation: Situation) -> Check:
+    value, message = situation.breaker.value, ""
+    if situation.breaker is BreakerState.OPEN:
+        told = ", ".join(
+            cause.kind.value + (f" until {cause.until:%H:%M:%S} UTC" if cause.until else "")
+            for cause in open_causes(situation.state, situation.now)
+        )
+        message = f"the circuit breaker is open: {told}"
+    elif situation.breaker is BreakerState.HALF_OPEN:
+        message = _probe_problem(situation)
+    return Check("breaker", RiskStatus.CIRCUIT_BREAKER_ACTIVE, value, None, message)
+
+
+def _probe_problem(situation: Situation) -> str:
+    """Why a half-open breaker lets this entry not pass as its probe; empty when it does."""
+    cause = situation.state.cause(CauseKind.CONSECUTIVE_LOSSES)
+    if cause is not None and cause.probe is not None:
+        return (
+            f"the circuit breaker is half-open and its probe, order {cause.probe!r}, has no "
+            "outcome yet: report its result or its release"
+        )
+    if situation.candidate.order_id is None:
+        return "the circuit breaker is half-open: one entry may probe it, with an order_id"
+    return ""
 
 
 def _cooldown(situation: Situation) -> Check:
@@ -192,7 +328,9 @@ def _cooldown(situation: Situation) -> Check:
     if state.last_loss_at is not None and state.loss_streak >= _COOLDOWN_FROM_STREAK:
         ends_at = state.last_loss_at + timedelta(seconds=limit)
         left = max(0.0, (ends_at - situation.now).total_seconds())
-    message = f"{left:.0f} s of the cooldown after a loss are left" if left else ""
+    message = ""
+    if left and not situation.probes:
+        message = f"{left:.0f} s of the cooldown after a loss are left"
     return Check("cooldown_seconds", RiskStatus.COOLDOWN_ACTIVE, left, limit, message)
 
 
@@ -223,29 +361,98 @@ def _fraction_check(name: str, status: RiskStatus, value: int, limit: float) -> 
 
 def _loss_streak(situation: Situation) -> Check:
     value, limit = situation.state.loss_streak, situation.limits.max_consecutive_losses
-    passed = value < limit
+    # A half-open breaker has taken the streak over: its probe is the way out of it.
+    passed = value < limit or situation.probes
     message = "" if passed else f"{value} losses in a row; the limit is {limit}"
     return Check("consecutive_losses", RiskStatus.CONSECUTIVE_LOSSES, value, limit, message)
 
 
 def _trades_today(situation: Situation) -> Check:
-    value, limit = situation.state.today.results, situation.limits.max_trades_per_day
-    passed = value < limit
-    message = "" if passed else f"{value} trades today; the limit is {limit}"
+    value, limit = situation.state.trades_today, situation.limits.max_trades_per_day
+    message = ""
+    if value >= limit:
+        waiting = len(situation.state.orders)
+        message = f"{value} trades today, {waiting} of them open orders; the limit is {limit}"
     return Check("trades_today", RiskStatus.MAX_TRADES_REACHED, value, limit, message)
 
 
-RULES: tuple[Callable[[Situation], Check], ...] = (
+def _unresolved_orders(situation: Situation) -> Check:
+    orders, limit = situation.state.orders, situation.limits.max_unresolved_orders
+    message = ""
+    if len(orders) >= limit:
+        named = ", ".join(repr(order.order_id) for order in orders[:3])
+        message = (
+            f"{len(orders)} approved orders have no outcome yet ({named}"
+            f"{', ...' if len(orders) > 3 else ''}); the limit is {limit}"
+        )
+    return Check("unresolved_orders", RiskStatus.UNRESOLVED_ORDERS, len(orders), limit, message)
+
+
+def _closing(situation: Situation) -> Check:
+    """An exit may take off what is held and no more: what is on its way out cannot go twice."""
+    exposure = situation.exposure
+    message = ""
+    if situation.reduces and not exposure.left_to_close:
+        message = (
+            f"approved exits already close the whole position of {from_nano(exposure.held):+.4%}; "
+            "release them, report the position, or send it as `position`"
+        )
+    left = from_nano(exposure.left_to_close)
+    return Check("left_to_close", RiskStatus.UNRESOLVED_ORDERS, left, None, message)
+
+
+def _position(situation: Situation) -> Check:
+    signal, exposure = situation.candidate.signal, situation.exposure
+    largest = situation.limits.max_position_size
+    message = ""
+    if signal is not Signal.HOLD and exposure.room(signal, largest) < _SMALLEST:
+        message = (
+            f"the position is {from_nano(exposure.held):+.4%} with "
+            f"{from_nano(exposure.buying):.4%} being bought and {from_nano(exposure.selling):.4%} "
+            f"being sold; a {signal.value} would exceed the largest, {largest:.4%}"
+        )
+    held = None if exposure.position is None else from_nano(exposure.position)
+    return Check("position", RiskStatus.POSITION_LIMIT, held, largest, message)
+
+
+def _order_id(situation: Situation) -> Check:
+    order_id, required = situation.candidate.order_id, situation.limits.require_order_id
+    message = ""
+    if required and order_id is None:
+        message = "an entry needs an order_id (risk_limits.require_order_id is true)"
+    return Check("order_id", RiskStatus.ORDER_ID_REQUIRED, order_id, None, message)
+
+
+def _position_known(situation: Situation) -> Check:
+    known, required = situation.exposure.known, situation.limits.require_position
+    message = ""
+    if required and not known:
+        message = (
+            "nobody has said what is held, or not since a day ended with open orders: report it to "
+            "/v1/risk/position, or send `position` (risk_limits.require_position is true)"
+        )
+    value = "known" if known else "unknown"
+    return Check("position_known", RiskStatus.POSITION_UNKNOWN, value, None, message)
+
+
+RULES: tuple[Rule, ...] = (
+    _configuration,
     _freshness,
     _signal,
     _confidence,
     _session,
-    _clock,
-    _breaker,
-    _cooldown,
-    _daily_loss,
-    _drawdown,
-    _loss_streak,
-    _trades_today,
+    _entries_only(_clock),
+    _operator,
+    _entries_only(_breaker),
+    _entries_only(_cooldown),
+    _entries_only(_daily_loss),
+    _entries_only(_drawdown),
+    _entries_only(_loss_streak),
+    _entries_only(_trades_today),
+    _entries_only(_unresolved_orders),
+    _closing,
+    _entries_only(_position),
+    _entries_only(_order_id),
+    _entries_only(_position_known),
 )
 """The rules, in the order in which they name the status."""

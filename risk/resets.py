@@ -1,38 +1,26 @@
 """Resets: a person clears counters. They re-base; they erase no event."""
 
-from collections.abc import Callable
-from datetime import datetime
-
-from config.settings import RiskLimits
 from errors import Conflict, InvalidRequest
-from risk.calendar import SessionCalendar
-from risk.events import Draft, Event, EventKind
-from risk.ledger.protocol import Ledger
+from risk.acts import Act
+from risk.events import Event, EventKind
+from risk.fold import fold, roll
 from risk.ledger.retry import on_newest_state
-from risk.state import ResetScope, RiskState, fold, roll
+from risk.state import ResetScope, RiskState
 
 __all__ = ["record_reset"]
 
 
-def record_reset(
-    scope: ResetScope,
-    reason: str,
-    *,
-    ledger: Ledger,
-    limits: RiskLimits,
-    calendar: SessionCalendar,
-    now: datetime,
-    new_id: Callable[[datetime], str],
-    actor: str,
-) -> tuple[Event, RiskState]:
+def record_reset(scope: ResetScope, reason: str, act: Act) -> tuple[Event, RiskState]:
     """Clear what the scope clears; returns the event and the state after it.
 
     ============================================== =========== =========
     cleared                                        daily       all
     ============================================== =========== =========
-    daily P&L, trades today, daily-loss cause      yes         yes
+    daily P&L, results today, daily-loss cause     yes         yes
+    open orders                                    no          no
     loss streak, cooldown, consecutive-loss cause  yes         yes
     high-water mark, drawdown cause                no          re-based, cleared
+    operator state, position                       no          no
     ============================================== =========== =========
 
     Raises:
@@ -44,22 +32,17 @@ def record_reset(
         raise InvalidRequest(
             "scope 'all' clears a latched drawdown: it needs a `reason` for the record"
         )
-    day = calendar.day(now)
 
     def reset(state: RiskState) -> tuple[Event, RiskState]:
-        _refuse_beyond(limits.max_daily_resets, used=roll(state, day).today.resets)
-        draft = Draft(
-            kind=EventKind.RESET,
-            event_id=new_id(now),
-            at=now,
-            day=day,
-            actor=actor,
-            payload={"scope": scope.value, "reason": reason},
-        )
-        (event,) = ledger.append([draft], expected=state.sequence, durable=True)
+        today = roll(state, act.day).today
+        # Resets on a date of the future, which a wrong clock has put on record, are none of today.
+        used = today.resets if today.day == act.day else 0
+        _refuse_beyond(act.limits(state).max_daily_resets, used=used)
+        draft = act.draft(EventKind.RESET, {"scope": scope.value, "reason": reason})
+        (event,) = act.ledger.append([draft], expected=state.sequence, durable=True)
         return event, fold(state, event)
 
-    return on_newest_state(ledger, reset, what="the reset")
+    return on_newest_state(act.ledger, reset, what="the reset")
 
 
 def _refuse_beyond(limit: int, *, used: int) -> None:

@@ -4,26 +4,33 @@ A result is accepted at any hour and in any state, since it tells what has happe
 The limits are judged in the same append, so the breaker trips on the trade that breaches.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 from typing import Any
 
-from config.settings import RiskLimits
 from errors import Conflict, InvalidRequest, KeyTaken, StateMoved
-from risk.breaker import Trip, trips
-from risk.calendar import SessionCalendar
-from risk.events import GENESIS, Draft, Event, EventKind, stamp, timestamp
+from risk.acts import Act, after
+from risk.breaker import Trip, breaches, streak_trip
+from risk.events import Draft, Event, EventKind, timestamp
 from risk.fixed_point import to_micro, to_nano
-from risk.ledger.protocol import Ledger
+from risk.fold import fold, roll
 from risk.ledger.retry import on_newest_state
-from risk.state import RiskState, fold
+from risk.orders import closing_draft
+from risk.state import CauseKind, RiskState
 
 __all__ = ["Recorded", "TradeResult", "record_trade_result"]
 
 _UNUSUAL = 0.2
-_REPORTED = ("pnl", "pnl_percent", "unrealized_pnl_percent", "closed_at")
+_REPORTED = (
+    "pnl",
+    "pnl_percent",
+    "unrealized_pnl_percent",
+    "closed_at",
+    "order_id",
+    "position_nano",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +42,11 @@ class TradeResult:
         pnl: profit or loss in US dollars.
         pnl_percent: the same as a fraction of capital; 0.005 is 0.5%.
         is_win: if given, must agree with the sign.
-        closed_at: when, aware; None when the caller did not say.
-        unrealized_pnl_percent: P&L of what is still open, as a fraction; replaces the mark.
+        order_id: of the approved entry that it is the result of, if it had one.
+        closed_at: when, aware; None when the caller did not say: then it is now.
+        position: what is held since, signed fraction of capital; None when the caller did not say.
+        unrealized_pnl_percent: P&L of what is still open, as a fraction; replaces the mark, unless
+            the mark is of a time after `closed_at`.
         confirm: the caller means a fraction beyond 20% as it stands.
 
     Raises:
@@ -47,7 +57,9 @@ class TradeResult:
     pnl: float
     pnl_percent: float
     is_win: bool | None = None
+    order_id: str | None = None
     closed_at: datetime | None = None
+    position: float | None = None
     unrealized_pnl_percent: float = 0.0
     confirm: bool = False
 
@@ -74,17 +86,21 @@ class TradeResult:
         """What makes a second report of the same trade recognisable."""
         return f"trade:{self.trade_id}"
 
-    def payload(self) -> dict[str, Any]:
-        """What goes on record; equal reports have equal payloads."""
+    def payload(self, now: datetime) -> dict[str, Any]:
+        """What goes on record; equal reports have equal payloads, but for `as_of`."""
+        as_of = now if self.closed_at is None else min(self.closed_at, now)
         return {
             "trade_id": self.trade_id,
+            "order_id": self.order_id,
             "pnl": self.pnl,
             "pnl_percent": self.pnl_percent,
             "unrealized_pnl_percent": self.unrealized_pnl_percent,
             "pnl_usd_micro": to_micro(self.pnl),
             "pnl_nano": to_nano(self.pnl_percent),
             "unrealized_nano": to_nano(self.unrealized_pnl_percent),
+            "position_nano": None if self.position is None else to_nano(self.position),
             "closed_at": None if self.closed_at is None else timestamp(self.closed_at),
+            "as_of": timestamp(as_of),
         }
 
 
@@ -95,63 +111,108 @@ class Recorded:
     Attributes:
         event: the result as stored.
         trips: causes that this result opened the breaker with.
+        released: whether it closed a half-open breaker.
+        order_closed: whether it is the outcome of an approved order.
         state: after it; for a duplicate, the state now.
         duplicate: the same report was on record already and nothing changed.
     """
 
     event: Event
     trips: tuple[Trip, ...]
+    released: bool
+    order_closed: bool
     state: RiskState
     duplicate: bool = False
 
 
-def record_trade_result(
-    result: TradeResult,
-    *,
-    ledger: Ledger,
-    limits: RiskLimits,
-    calendar: SessionCalendar,
-    now: datetime,
-    new_id: Callable[[datetime], str],
-    actor: str,
-) -> Recorded:
-    """Put a closed trade on record, and with it every limit that it breaches.
+def record_trade_result(result: TradeResult, act: Act) -> Recorded:
+    """Put a closed trade on record, and with it all that follows from it.
 
     Raises:
         Conflict: the trade is on record with other content.
+        InvalidRequest: `closed_at` has not come yet.
         LedgerError: nothing was stored; sending the same report again is safe.
     """
-    payload = result.payload()
+    if result.closed_at is not None:
+        act.known_by_now(result.closed_at, "closed_at")
+    payload = result.payload(act.now)
 
     def report(state: RiskState) -> Recorded:
-        known = ledger.by_key(result.key)
+        known = act.ledger.by_key(result.key)
         if known is not None:
             _refuse_other_content(result, known, payload)
-            return Recorded(known, (), state, duplicate=True)
-        draft = Draft(
-            kind=EventKind.TRADE_RESULT,
-            event_id=new_id(now),
-            at=now,
-            day=calendar.day(now),
-            actor=actor,
-            payload=payload,
-            key=result.key,
-        )
-        found = trips(state, _after(state, draft), limits, now)
-        drafts = [draft, *(_trip_draft(trip, draft, new_id(now)) for trip in found)]
+            return Recorded(
+                known, (), released=False, order_closed=False, state=state, duplicate=True
+            )
+        draft = act.draft(EventKind.TRADE_RESULT, payload, result.key)
+        consequences = _consequences(result, draft, act, state)
         try:
-            events = ledger.append(drafts, expected=state.sequence, durable=True)
+            events = act.ledger.append(
+                [draft, *consequences.drafts], expected=state.sequence, durable=True
+            )
         except KeyTaken:
-            # Somebody reported this trade since we looked: look again.
+            # Somebody reported this trade, or this order's outcome, since we looked: look again.
             raise StateMoved(f"trade {result.trade_id!r} was just reported") from None
-        return Recorded(events[0], tuple(found), reduce(fold, events, state))
+        return Recorded(
+            event=events[0],
+            trips=consequences.trips,
+            released=consequences.released,
+            order_closed=any(event.kind is EventKind.ORDER_CLOSED for event in events),
+            state=reduce(fold, events, state),
+        )
 
-    return on_newest_state(ledger, report, what=f"trade {result.trade_id!r}")
+    return on_newest_state(act.ledger, report, what=f"trade {result.trade_id!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Consequences:
+    """What follows from a result: its order's outcome, trips, or the breaker's release."""
+
+    drafts: tuple[Draft, ...]
+    trips: tuple[Trip, ...]
+    released: bool
+
+
+def _consequences(result: TradeResult, draft: Draft, act: Act, state: RiskState) -> _Consequences:
+    limits = act.limits(state)
+    before = roll(state, act.day)
+    closing = closing_draft(act.ledger, result.order_id, act, draft.event_id)
+    reported = after(state, draft)
+    # A mark that the result did not replace, and that nobody has confirmed, latches nothing.
+    believed = replace(reported, mark=reported.believed_mark)
+    trips = [trip for trip in breaches(believed, limits) if before.cause(trip.kind) is None]
+    streak = streak_trip(
+        before,
+        reported,
+        limits,
+        act.now,
+        order_id=result.order_id,
+        session_seconds=act.calendar.session_seconds,
+    )
+    if streak is not None:
+        trips.append(streak)
+    release = _release(result, draft, act, before)
+    drafts = [
+        *([] if closing is None else [closing]),
+        *(act.draft(EventKind.BREAKER_TRIPPED, trip.payload(draft.event_id)) for trip in trips),
+        *([] if release is None else [release]),
+    ]
+    return _Consequences(tuple(drafts), tuple(trips), release is not None)
+
+
+def _release(result: TradeResult, draft: Draft, act: Act, before: RiskState) -> Draft | None:
+    """The release of the breaker when its probe has won."""
+    cause = before.cause(CauseKind.CONSECUTIVE_LOSSES)
+    won = draft.payload["pnl_nano"] > 0 and result.order_id is not None
+    if cause is None or not won or cause.probe != result.order_id:
+        return None
+    payload = {"cause": cause.kind.value, "by": draft.event_id}
+    return act.draft(EventKind.BREAKER_RELEASED, payload)
 
 
 def _refuse_other_content(result: TradeResult, known: Event, payload: Mapping[str, Any]) -> None:
     stored = known.payload
-    other = [name for name in _REPORTED if payload[name] != stored.get(name)]
+    other = [name.removesuffix("_nano") for name in _REPORTED if payload[name] != stored.get(name)]
     if other:
         raise Conflict(
             f"trade {result.trade_id!r} is on record with another {', '.join(other)}; "
@@ -159,28 +220,6 @@ def _refuse_other_content(result: TradeResult, known: Event, payload: Mapping[st
             code="trade_conflict",
             detail={"trade_id": result.trade_id, "differs": other},
         )
-
-
-def _after(state: RiskState, draft: Draft) -> RiskState:
-    # Where the event will stand does not matter to what it adds up to.
-    return fold(state, stamp(draft, sequence=state.sequence + 1, previous_hash=GENESIS))
-
-
-def _trip_draft(trip: Trip, result: Draft, event_id: str) -> Draft:
-    return Draft(
-        kind=EventKind.BREAKER_TRIPPED,
-        event_id=event_id,
-        at=result.at,
-        day=result.day,
-        actor=result.actor,
-        payload={
-            "cause": trip.kind.value,
-            "value": trip.value,
-            "limit": trip.limit,
-            "until": None if trip.until is None else timestamp(trip.until),
-            "by": result.event_id,
-        },
-    )
 
 
 def _sign(value: float) -> int:

@@ -4,6 +4,10 @@ size = `max_position_size`
      x (1 if confidence >= `high_confidence_threshold` else confidence / threshold)
      x max(0.5, 1 - |drawdown| / |max_drawdown|)
      x max(0.5, 1 - 0.1 x losses in a row)
+     x (0.5 for the probe of a half-open breaker)
+
+and no more than the room that the position and the open orders leave. An exit is sized by what
+there is to close, whatever the losses.
 """
 
 import math
@@ -14,11 +18,12 @@ from config.settings import RiskLimits
 from risk.fixed_point import from_nano
 from risk.state import RiskState
 
-__all__ = ["PositionRecommendation", "RiskLevel", "recommend"]
+__all__ = ["PositionRecommendation", "RiskLevel", "close_out", "recommend"]
 
 _MEDIUM_FROM = 0.03
 _HIGH_FROM = 0.09
 _LEAST_SHARE = 0.5
+_PROBE_SHARE = 0.5
 _PER_LOSS = 0.1
 _STEP = 1_000_000  # sizes are cut, never rounded up, to 10⁻⁶ of capital
 _CENTS = 100
@@ -50,22 +55,50 @@ class PositionRecommendation:
 
 
 def recommend(
-    confidence: float, state: RiskState, limits: RiskLimits, capital_usd: float
+    confidence: float,
+    state: RiskState,
+    limits: RiskLimits,
+    capital_usd: float,
+    *,
+    probe: bool = False,
+    room: int | None = None,
 ) -> PositionRecommendation:
-    """Size an approved signal.
+    """Size an approved entry.
 
     Args:
         confidence: 0 to 1.
         state: rolled to the session date.
         limits: in force.
         capital_usd: what fractions refer to, above 0.
+        probe: whether it probes a half-open breaker.
+        room: what the position and open orders leave, nano; None when nothing is held.
     """
     factors = {
         "confidence": min(1.0, confidence / limits.high_confidence_threshold),
         "drawdown": max(_LEAST_SHARE, 1 - from_nano(-state.drawdown) / -limits.max_drawdown),
         "loss_streak": max(_LEAST_SHARE, 1 - _PER_LOSS * state.loss_streak),
     }
-    size = _cut(limits.max_position_size * math.prod(factors.values()), _STEP)
+    if probe:
+        factors["probe"] = _PROBE_SHARE
+    size = limits.max_position_size * math.prod(factors.values())
+    if room is not None:
+        size = min(size, from_nano(room))
+    return _recommendation(_cut(size, _STEP), capital_usd, factors)
+
+
+def close_out(left: int, capital_usd: float) -> PositionRecommendation:
+    """Size an approved exit: all that is left to close.
+
+    Args:
+        left: of the position, nano, above 0.
+        capital_usd: what fractions refer to, above 0.
+    """
+    return _recommendation(from_nano(left), capital_usd, {})
+
+
+def _recommendation(
+    size: float, capital_usd: float, factors: dict[str, float]
+) -> PositionRecommendation:
     return PositionRecommendation(
         position_size_percent=size,
         position_size_usd=_cut(size * capital_usd, _CENTS),

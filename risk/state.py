@@ -1,21 +1,31 @@
 """The risk state: the fold of all events, and nothing else.
 
-`fold(state, event)` is the only way a state comes about. It needs no clock, no configuration
-and no store: what an event depends on is in the event. Fractions of capital are integers of
-10⁻⁹ ("nano"), US dollars integers of 10⁻⁶ ("micro").
+`risk.fold.fold(state, event)` is the only way a state comes about; this module says what a
+state is. Fractions of capital are integers of 10⁻⁹ ("nano"), US dollars integers of 10⁻⁶
+("micro").
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from risk.events import Event, EventKind
-
-__all__ = ["Cause", "CauseKind", "DayCounters", "ResetScope", "RiskState", "fold", "roll"]
+__all__ = [
+    "Cause",
+    "CauseKind",
+    "DayCounters",
+    "OpenOrder",
+    "Operator",
+    "OperatorMode",
+    "Position",
+    "Reduction",
+    "ResetScope",
+    "RiskState",
+    "Suspicion",
+]
 
 
 class CauseKind(StrEnum):
@@ -33,6 +43,36 @@ class ResetScope(StrEnum):
     ALL = "all"
 
 
+class OperatorMode(StrEnum):
+    """What a person allows, whatever the limits say; the later is the stricter."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+    @property
+    def strictness(self) -> int:
+        """0 allows everything, 2 nothing."""
+        return list(OperatorMode).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What a person allows, and since when.
+
+    Attributes:
+        mode: ACTIVE, REDUCING (exits only) or HALTED.
+        since: when it came into force, aware, UTC; None before anybody acted.
+        actor: who did it; None likewise.
+        reason: in their words.
+    """
+
+    mode: OperatorMode = OperatorMode.ACTIVE
+    since: datetime | None = None
+    actor: str | None = None
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One reason for which the breaker is open.
@@ -40,9 +80,12 @@ class Cause:
     Attributes:
         kind: which limit was breached.
         since: when it tripped, aware, UTC.
-        until: when it releases by itself; None for the causes that a day roll or a reset clears.
+        until: consecutive losses: when a probe may pass; None for the causes that a day roll or
+            a reset clears.
         value: what breached, nano (a count for consecutive losses).
         limit: the limit then in force, in the same unit.
+        cooldown_seconds: consecutive losses: the length of the pause; a lost probe doubles it.
+        probe: order id of the probe whose outcome is not known yet.
     """
 
     kind: CauseKind
@@ -50,6 +93,76 @@ class Cause:
     until: datetime | None
     value: int
     limit: int
+    cooldown_seconds: int | None = None
+    probe: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A mark beyond a limit that no second one has confirmed yet.
+
+    Attributes:
+        kind: the limit.
+        as_of: of the first mark beyond it, aware, UTC.
+        base: the mark before that one, nano: what is believed until a second one confirms.
+    """
+
+    kind: CauseKind
+    as_of: datetime
+    base: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What is held, as last reported.
+
+    Attributes:
+        value: signed fraction of capital, nano; above 0 is long.
+        as_of: when it was held, aware, UTC.
+        sure: False once a day has ended with entries whose outcome nobody reported.
+    """
+
+    value: int
+    as_of: datetime
+    sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An approved entry whose outcome is not known.
+
+    Attributes:
+        order_id: the caller's name for it.
+        decision_id: of the approval.
+        signal: `BUY` or `SELL`.
+        size: fraction of capital that was approved, nano, above 0.
+        at: when it was approved, aware, UTC.
+        valid_until: how long it may be acted on, aware, UTC.
+        probe: whether it probes a half-open breaker.
+    """
+
+    order_id: str
+    decision_id: str
+    signal: str
+    size: int
+    at: datetime
+    valid_until: datetime
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """An approved exit that the reported position does not show yet.
+
+    Attributes:
+        order_id: the caller's name for it.
+        size: what it takes off the position, nano, above 0.
+        at: when it was approved, aware, UTC.
+    """
+
+    order_id: str
+    size: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +197,16 @@ class RiskState:
         today: counters of the current session date.
         equity: realised P&L since the ledger began, nano.
         high_water_mark: highest realised equity, nano; never falls but by a reset.
-        mark: unrealised P&L of the open position, nano.
+        mark: unrealised P&L of what is open, nano.
+        mark_as_of: when it was that, aware, UTC; None before any mark.
+        suspicions: marks beyond a limit that are not confirmed; at most one of each kind.
         loss_streak: losses in a row, across days.
         last_loss_at: when the newest loss was reported.
         causes: why the breaker is open; at most one of each kind.
+        operator: what a person allows.
+        position: what is held, as reported; None when nobody ever said.
+        orders: approved entries without an outcome, oldest first.
+        reductions: approved exits that `position` does not show yet, oldest first.
         configuration: hash of the limits and models last recorded.
         live_models: promoted version by model name.
     """
@@ -97,9 +216,15 @@ class RiskState:
     equity: int = 0
     high_water_mark: int = 0
     mark: int = 0
+    mark_as_of: datetime | None = None
+    suspicions: tuple[Suspicion, ...] = ()
     loss_streak: int = 0
     last_loss_at: datetime | None = None
     causes: tuple[Cause, ...] = ()
+    operator: Operator = Operator()
+    position: Position | None = None
+    orders: tuple[OpenOrder, ...] = ()
+    reductions: tuple[Reduction, ...] = ()
     configuration: str | None = None
     live_models: Mapping[str, str] = field(default_factory=dict)
 
@@ -113,21 +238,77 @@ class RiskState:
         """Equity with the open mark, below its high-water mark; 0 or negative, nano."""
         return min(0, self.equity + self.mark - self.high_water_mark)
 
+    @property
+    def believed_mark(self) -> int:
+        """The open mark, without one beyond a limit that no second one has confirmed, nano."""
+        return self.suspicions[0].base if self.suspicions else self.mark
+
+    @property
+    def trades_today(self) -> int:
+        """Results of the day and approved entries without an outcome."""
+        return self.today.results + len(self.orders)
+
     def cause(self, kind: CauseKind) -> Cause | None:
         """The cause of this kind, if the breaker holds it."""
         return next((cause for cause in self.causes if cause.kind is kind), None)
 
+    def suspicion(self, kind: CauseKind) -> Suspicion | None:
+        """The unconfirmed breach of this kind, if there is one."""
+        return next((found for found in self.suspicions if found.kind is kind), None)
+
+    def order(self, order_id: str | None) -> OpenOrder | None:
+        """The open order of this name."""
+        return next((order for order in self.orders if order.order_id == order_id), None)
+
     def to_json(self) -> dict[str, Any]:
         """JSON values that `from_json` reads back to an equal state."""
-        content = asdict(self)
-        content["today"]["day"] = self.today.day.isoformat() if self.today.day else None
-        content["last_loss_at"] = _text(self.last_loss_at)
-        content["causes"] = [
-            {**asdict(cause), "since": _text(cause.since), "until": _text(cause.until)}
-            for cause in self.causes
-        ]
-        content["live_models"] = dict(self.live_models)
-        return content
+        today, operator, position = self.today, self.operator, self.position
+        return {
+            "sequence": self.sequence,
+            "today": {
+                "day": today.day.isoformat() if today.day else None,
+                "realised": today.realised,
+                "mark_carried": today.mark_carried,
+                "pnl_usd": today.pnl_usd,
+                "results": today.results,
+                "wins": today.wins,
+                "losses": today.losses,
+                "resets": today.resets,
+            },
+            "equity": self.equity,
+            "high_water_mark": self.high_water_mark,
+            "mark": self.mark,
+            "mark_as_of": _text(self.mark_as_of),
+            "suspicions": [
+                {"kind": found.kind.value, "as_of": _text(found.as_of), "base": found.base}
+                for found in self.suspicions
+            ],
+            "loss_streak": self.loss_streak,
+            "last_loss_at": _text(self.last_loss_at),
+            "causes": [_cause_to_json(cause) for cause in self.causes],
+            "operator": {
+                "mode": operator.mode.value,
+                "since": _text(operator.since),
+                "actor": operator.actor,
+                "reason": operator.reason,
+            },
+            "position": (
+                None
+                if position is None
+                else {
+                    "value": position.value,
+                    "as_of": _text(position.as_of),
+                    "sure": position.sure,
+                }
+            ),
+            "orders": [_order_to_json(order) for order in self.orders],
+            "reductions": [
+                {"order_id": exit_.order_id, "size": exit_.size, "at": _text(exit_.at)}
+                for exit_ in self.reductions
+            ],
+            "configuration": self.configuration,
+            "live_models": dict(self.live_models),
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RiskState:
@@ -139,129 +320,90 @@ class RiskState:
         fields = dict(content)
         today = dict(fields.pop("today"))
         day = today.pop("day")
-        causes = fields.pop("causes")
+        operator, position = fields.pop("operator"), fields.pop("position")
         return cls(
             today=DayCounters(day=date.fromisoformat(day) if day else None, **today),
-            last_loss_at=_time(fields.pop("last_loss_at")),
-            causes=tuple(
-                Cause(
-                    kind=CauseKind(cause["kind"]),
-                    since=datetime.fromisoformat(cause["since"]),
-                    until=_time(cause["until"]),
-                    value=cause["value"],
-                    limit=cause["limit"],
+            mark_as_of=_time(fields.pop("mark_as_of")),
+            suspicions=tuple(
+                Suspicion(
+                    CauseKind(found["kind"]),
+                    datetime.fromisoformat(found["as_of"]),
+                    found["base"],
                 )
-                for cause in causes
+                for found in fields.pop("suspicions")
+            ),
+            last_loss_at=_time(fields.pop("last_loss_at")),
+            causes=tuple(_cause_from_json(cause) for cause in fields.pop("causes")),
+            operator=Operator(
+                OperatorMode(operator["mode"]),
+                _time(operator["since"]),
+                operator["actor"],
+                operator["reason"],
+            ),
+            position=(
+                None
+                if position is None
+                else Position(
+                    position["value"],
+                    datetime.fromisoformat(position["as_of"]),
+                    position["sure"],
+                )
+            ),
+            orders=tuple(_order_from_json(order) for order in fields.pop("orders")),
+            reductions=tuple(
+                Reduction(exit_["order_id"], exit_["size"], datetime.fromisoformat(exit_["at"]))
+                for exit_ in fields.pop("reductions")
             ),
             **fields,
         )
 
 
-def roll(state: RiskState, day: date) -> RiskState:
-    """The state as it stands on a date: a later date clears the day, an earlier one nothing.
+def _cause_to_json(cause: Cause) -> dict[str, Any]:
+    return {
+        "kind": cause.kind.value,
+        "since": _text(cause.since),
+        "until": _text(cause.until),
+        "value": cause.value,
+        "limit": cause.limit,
+        "cooldown_seconds": cause.cooldown_seconds,
+        "probe": cause.probe,
+    }
 
-    Clears daily P&L, trades today and the daily-loss cause. The loss streak, the high-water
-    mark and the other causes live on.
-    """
-    if state.today.day is not None and day <= state.today.day:
-        return state
-    return replace(
-        state,
-        today=DayCounters(day=day, mark_carried=state.mark),
-        causes=_without(state.causes, CauseKind.DAILY_LOSS),
+
+def _cause_from_json(content: Mapping[str, Any]) -> Cause:
+    return Cause(
+        kind=CauseKind(content["kind"]),
+        since=datetime.fromisoformat(content["since"]),
+        until=_time(content["until"]),
+        value=content["value"],
+        limit=content["limit"],
+        cooldown_seconds=content["cooldown_seconds"],
+        probe=content["probe"],
     )
 
 
-def fold(state: RiskState, event: Event) -> RiskState:
-    """The state after an event. Events that change nothing return the very same state."""
-    step = _STEPS.get(event.kind)
-    if step is None:
-        return state
-    return replace(step(roll(state, event.day), event), sequence=event.sequence)
+def _order_to_json(order: OpenOrder) -> dict[str, Any]:
+    return {
+        "order_id": order.order_id,
+        "decision_id": order.decision_id,
+        "signal": order.signal,
+        "size": order.size,
+        "at": _text(order.at),
+        "valid_until": _text(order.valid_until),
+        "probe": order.probe,
+    }
 
 
-def _trade_result(state: RiskState, event: Event) -> RiskState:
-    result = event.payload
-    pnl: int = result["pnl_nano"]
-    today = replace(
-        state.today,
-        realised=state.today.realised + pnl,
-        pnl_usd=state.today.pnl_usd + result["pnl_usd_micro"],
-        results=state.today.results + 1,
-        wins=state.today.wins + (pnl > 0),
-        losses=state.today.losses + (pnl < 0),
+def _order_from_json(content: Mapping[str, Any]) -> OpenOrder:
+    return OpenOrder(
+        order_id=content["order_id"],
+        decision_id=content["decision_id"],
+        signal=content["signal"],
+        size=content["size"],
+        at=datetime.fromisoformat(content["at"]),
+        valid_until=datetime.fromisoformat(content["valid_until"]),
+        probe=content["probe"],
     )
-    equity = state.equity + pnl
-    state = replace(
-        state,
-        today=today,
-        equity=equity,
-        high_water_mark=max(state.high_water_mark, equity),
-        mark=result["unrealized_nano"],
-    )
-    if pnl > 0:
-        return replace(state, loss_streak=0)
-    if pnl < 0:
-        # A clock that went back must not end a cooldown early.
-        newest = max(event.at, state.last_loss_at or event.at)
-        return replace(state, loss_streak=state.loss_streak + 1, last_loss_at=newest)
-    return state
-
-
-def _breaker_tripped(state: RiskState, event: Event) -> RiskState:
-    trip = event.payload
-    kind, until = CauseKind(trip["cause"]), _time(trip["until"])
-    standing = state.cause(kind)
-    if until is not None and standing is not None and standing.until is not None:
-        # A clock that went back must not release a cause early.
-        until = max(until, standing.until)
-    cause = Cause(kind, since=event.at, until=until, value=trip["value"], limit=trip["limit"])
-    return replace(state, causes=(*_without(state.causes, cause.kind), cause))
-
-
-def _reset(state: RiskState, event: Event) -> RiskState:
-    everything = ResetScope(event.payload["scope"]) is ResetScope.ALL
-    cleared = [CauseKind.DAILY_LOSS, CauseKind.CONSECUTIVE_LOSSES]
-    if everything:
-        cleared.append(CauseKind.DRAWDOWN)
-    return replace(
-        state,
-        today=DayCounters(
-            # The way out when a wrong clock has put a date of the future on record.
-            day=event.day if everything else state.today.day,
-            mark_carried=state.mark,
-            resets=state.today.resets + 1,
-        ),
-        # The open mark belongs to the new base, or an open loss would be a drawdown at once.
-        high_water_mark=state.equity + state.mark if everything else state.high_water_mark,
-        loss_streak=0,
-        last_loss_at=None,
-        causes=_without(state.causes, *cleared),
-    )
-
-
-def _configuration(state: RiskState, event: Event) -> RiskState:
-    return replace(state, configuration=event.payload["hash"])
-
-
-def _model_promoted(state: RiskState, event: Event) -> RiskState:
-    promotion = event.payload
-    return replace(
-        state, live_models={**state.live_models, promotion["model"]: promotion["version"]}
-    )
-
-
-_STEPS: Mapping[EventKind, Callable[[RiskState, Event], RiskState]] = {
-    EventKind.TRADE_RESULT: _trade_result,
-    EventKind.BREAKER_TRIPPED: _breaker_tripped,
-    EventKind.RESET: _reset,
-    EventKind.CONFIGURATION: _configuration,
-    EventKind.MODEL_PROMOTED: _model_promoted,
-}
-
-
-def _without(causes: tuple[Cause, ...], *kinds: CauseKind) -> tuple[Cause, ...]:
-    return tuple(cause for cause in causes if cause.kind not in kinds)
 
 
 def _time(text: str | None) -> datetime | None:

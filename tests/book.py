@@ -6,14 +6,21 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from config.settings import CalendarSettings, RiskLimits, TradingHours
+from risk.acts import Act
 from risk.calendar import SessionCalendar
 from risk.events import Event
+from risk.fold import roll
 from risk.gate import Candidate, Situation, Verdict, judge
 from risk.ledger.protocol import Ledger
+from risk.operator import Operated, record_halt, record_resume
+from risk.orders import Outcome, Released, record_release
+from risk.reports import Reported, record_mark, record_position
 from risk.resets import record_reset
 from risk.results import Recorded, TradeResult, record_trade_result
-from risk.state import ResetScope, RiskState, roll
+from risk.state import OperatorMode, ResetScope, RiskState
 from runners.signal import Signal
+
+CONFIGURATION = "c" * 64
 
 MONDAY_NOON_UTC = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)  # 09:00 in Bogotá
 
@@ -29,6 +36,8 @@ class Book:
     )
     now: datetime = MONDAY_NOON_UTC
     prefix: str = "event"
+    configuration: str = CONFIGURATION
+    halt_file: bool = False
     _ids: Iterator[int] = field(default_factory=count)
 
     def new_id(self, now: datetime) -> str:
@@ -40,6 +49,17 @@ class Book:
     def limit(self, **changes: object) -> None:
         self.limits = RiskLimits(**{**self.limits.model_dump(), **changes})
 
+    def act(self, actor: str = "tester") -> Act:
+        return Act(
+            ledger=self.ledger,
+            own_limits=self.limits,
+            configuration=self.configuration,
+            calendar=self.calendar,
+            now=self.now,
+            new_id=self.new_id,
+            actor=actor,
+        )
+
     def result(self, pnl_percent: float, trade_id: str | None = None, **more: object) -> Recorded:
         report = TradeResult(
             trade_id=trade_id or f"trade-{next(self._ids)}",
@@ -47,27 +67,29 @@ class Book:
             pnl_percent=pnl_percent,
             **more,  # type: ignore[arg-type]
         )
-        return record_trade_result(
-            report,
-            ledger=self.ledger,
-            limits=self.limits,
-            calendar=self.calendar,
-            now=self.now,
-            new_id=self.new_id,
-            actor="tester",
-        )
+        return record_trade_result(report, self.act())
+
+    def mark(self, unrealized: float, as_of: datetime | None = None) -> Reported:
+        return record_mark(unrealized, as_of or self.now, self.act())
+
+    def holds(self, position: float, as_of: datetime | None = None) -> Reported:
+        return record_position(position, as_of or self.now, self.act())
+
+    def release(self, order_id: str, outcome: Outcome = Outcome.CANCELLED) -> Released:
+        return record_release(order_id, outcome, self.act())
+
+    def halt(
+        self, mode: OperatorMode = OperatorMode.HALTED, reason: str = "", actor: str = "tester"
+    ) -> Operated:
+        return record_halt(mode, reason, self.act(actor))
+
+    def resume(
+        self, mode: OperatorMode = OperatorMode.ACTIVE, reason: str = "all is well"
+    ) -> Operated:
+        return record_resume(mode, reason, self.act(), halt_file=self.halt_file)
 
     def reset(self, scope: ResetScope = ResetScope.DAILY, reason: str = "") -> Event:
-        event, _ = record_reset(
-            scope,
-            reason,
-            ledger=self.ledger,
-            limits=self.limits,
-            calendar=self.calendar,
-            now=self.now,
-            new_id=self.new_id,
-            actor="tester",
-        )
+        event, _ = record_reset(scope, reason, self.act())
         return event
 
     @property
@@ -79,7 +101,11 @@ class Book:
         signal: Signal = Signal.BUY,
         confidence: float = 0.9,
         observed_at: datetime | None = None,
+        order_id: str | None = None,
+        position: float | None = None,
     ) -> Verdict:
-        candidate = Candidate(signal, confidence, observed_at)
+        candidate = Candidate(signal, confidence, observed_at, order_id, position)
         session = self.calendar.status(self.now)
-        return judge(Situation(candidate, self.state, self.limits, session, self.now))
+        return judge(
+            Situation(candidate, self.state, self.limits, session, self.now, self.configuration)
+        )

@@ -108,10 +108,11 @@ def desk_of(
         limits=book.limits,
         calendar=book.calendar,
         capital_usd=100_000.0,
-        configuration="c" * 64,
+        configuration=book.configuration,
         clock=lambda: book.now,
         timer=lambda: 0,
         new_id=book.new_id,
+        halt_requested=lambda: book.halt_file,
         observer=observer or RecordingObserver(),
     )
 

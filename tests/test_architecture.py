@@ -19,6 +19,8 @@ MODULES = (
     "deployment",
     "errors",
     "pipeline",
+    "recomputation",
+    "resubmission",
     "service",
 )
 OURS = {*PACKAGES, *MODULES}
@@ -39,8 +41,17 @@ ADAPTERS = {
     "models/stored.py",
     "monitoring/log.py",
     "monitoring/prometheus.py",
+    "risk/halt_file.py",
+    "risk/ledger/anchor_file.py",
     "risk/ledger/file.py",
+    "risk/ledger/redis.py",
+    "risk/ledger/redis_checks.py",
+    "risk/ledger/redis_connection.py",
+    "risk/ledger/redis_link.py",
     "risk/ledger/sqlite.py",
+    "risk/ledger/sqlite_connection.py",
+    "risk/ledger/sqlite_copy.py",
+    "risk/ledger/sqlite_reader.py",
     "risk/ledger/sqlite_schema.py",
     "runners/session.py",
 }
@@ -54,7 +65,23 @@ ADAPTER_PARTS = {
     "models/export.py": ("runners/session.py",),
     "models/resolution.py": ("models/stored.py",),
     "models/store.py": ("models/stored.py",),
-    "risk/ledger/sqlite.py": ("risk/ledger/file.py", "risk/ledger/sqlite_schema.py"),
+    "risk/ledger/redis.py": ("risk/ledger/redis_link.py",),
+    "risk/ledger/redis_checks.py": ("risk/ledger/redis_link.py",),
+    "risk/ledger/redis_link.py": ("risk/ledger/redis_connection.py",),
+    "risk/ledger/sqlite.py": (
+        "risk/ledger/file.py",
+        "risk/ledger/sqlite_connection.py",
+        "risk/ledger/sqlite_reader.py",
+        "risk/ledger/sqlite_schema.py",
+    ),
+    "risk/ledger/sqlite_copy.py": (
+        "risk/ledger/sqlite_connection.py",
+        "risk/ledger/sqlite_schema.py",
+    ),
+    "risk/ledger/sqlite_reader.py": (
+        "risk/ledger/sqlite_connection.py",
+        "risk/ledger/sqlite_schema.py",
+    ),
 }
 # A command is the bootstrap of one tool: it joins the one adapter that it is about. Settings are
 # loaded wherever a program begins.
@@ -62,6 +89,8 @@ EDGE_ADAPTERS = {
     "commands/bundle.py": ("models/bundle.py",),
     "commands/export.py": ("models/export.py",),
     "commands/features.py": ("features/files.py", "features/tables.py"),
+    # The ledger's events as a table.
+    "commands/ledger.py": ("features/tables.py",),
     "commands/models.py": ("models/resolution.py", "models/store.py", "models/stored.py"),
 }
 # Modules of the world that a pure file may import, for a reason.
@@ -86,6 +115,7 @@ HOMES = {
     "onnxruntime": {"runners"},
     "prometheus_client": {"monitoring"},
     "pyarrow": {"features"},
+    "redis": {"risk"},
     "sqlite3": {"risk"},
     "stable_baselines3": {"models"},
     "torch": {"models"},
@@ -171,7 +201,7 @@ def test_only_edges_and_bootstrap_know_what_lies_outside_of_them(path: Path) -> 
 
 
 def test_the_pipeline_knows_protocols_and_no_adapter() -> None:
-    for name in ("pipeline.py", "batch.py", "answers.py"):
+    for name in ("pipeline.py", "batch.py", "answers.py", "resubmission.py", "recomputation.py"):
         modules = set(imports(ROOT / name))
         files = {module.replace(".", "/") + ".py" for module in modules}
         assert files & ADAPTERS == set()

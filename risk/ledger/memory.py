@@ -5,7 +5,7 @@ from threading import Lock
 
 from errors import KeyTaken
 from risk.events import Draft, Event, EventKind
-from risk.ledger.protocol import EMPTY, Head, advance
+from risk.ledger.protocol import EMPTY, Head, Record, advance
 
 __all__ = ["MemoryLedger"]
 
@@ -20,6 +20,7 @@ class MemoryLedger:
         self._lock = Lock()
         self._head = EMPTY
         self._events: list[Event] = []
+        self._records: list[Record] = []
         self._by_id: dict[str, Event] = {}
         self._by_key: dict[str, Event] = {}
 
@@ -37,6 +38,7 @@ class MemoryLedger:
             self._refuse_taken(drafts)
             self._events.extend(events)
             for draft, event in zip(drafts, events, strict=True):
+                self._records.append(_record(draft, event))
                 self._by_id[draft.event_id] = event
                 if draft.key is not None:
                     self._by_key[draft.key] = event
@@ -64,6 +66,11 @@ class MemoryLedger:
                 found.append(event)
         return found
 
+    def scan(self, *, after: int = 0, limit: int = 1000) -> list[Record]:
+        """Records as stored, oldest first, beyond sequence `after`."""
+        begin = max(0, after)
+        return self._records[begin : begin + limit]
+
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -79,3 +86,9 @@ class MemoryLedger:
             if draft.key in self._by_key or draft.key in keys:
                 raise KeyTaken(f"key {draft.key!r} is on record already")
             keys.add(draft.key)
+
+
+def _record(draft: Draft, event: Event) -> Record:
+    return Record(
+        event.sequence, event.kind.value, draft.event_id, draft.key, event.hash, event.body
+    )

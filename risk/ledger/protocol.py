@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from errors import StateMoved
 from risk.events import GENESIS, Draft, Event, EventKind, stamp
-from risk.state import RiskState, fold
+from risk.fold import changes_state, fold
+from risk.state import RiskState
 
-__all__ = ["EMPTY", "Head", "Ledger", "advance"]
+__all__ = ["EMPTY", "Head", "Ledger", "Record", "advance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,24 @@ class Head:
 
 EMPTY = Head(0, GENESIS, RiskState())
 """A ledger without events."""
+
+
+class Record(NamedTuple):
+    """An event as it is stored, not interpreted: what verification reads.
+
+    Attributes:
+        sequence: its place.
+        kind, event_id, key: as they are indexed beside the body, which holds them too.
+        hash: as stored.
+        body: the bytes that were hashed.
+    """
+
+    sequence: int
+    kind: str
+    event_id: str
+    key: str | None
+    hash: str
+    body: bytes
 
 
 class Ledger(Protocol):
@@ -92,6 +111,13 @@ class Ledger(Protocol):
         """Events of these kinds, newest first, at most `limit`, older than sequence `before`."""
         ...
 
+    def scan(self, *, after: int = 0, limit: int = 1000) -> list[Record]:
+        """Records as stored, oldest first: at most `limit` of those beyond sequence `after`.
+
+        What was altered or is missing is not looked for; `risk.verification` does that.
+        """
+        ...
+
     def close(self) -> None:
         """Release what the ledger holds open. Closing twice is harmless."""
         ...
@@ -117,9 +143,10 @@ def advance(
     state, sequence, previous = head.state, head.sequence, head.hash
     for draft in drafts:
         event = stamp(draft, sequence=sequence + 1, previous_hash=previous)
-        folded = fold(state, event)
-        if folded is not state and expected is None:
-            raise ValueError(f"a {draft.kind} event changes the state: say which one it expects")
+        if changes_state(draft.kind, draft.payload):
+            if expected is None:
+                raise ValueError(f"a {draft.kind} event changes the state: say which it expects")
+            state = fold(state, event)
         events.append(event)
-        state, sequence, previous = folded, event.sequence, event.hash
+        sequence, previous = event.sequence, event.hash
     return tuple(events), Head(sequence, previous, state)

@@ -5,7 +5,7 @@ from threading import Lock
 
 from errors import LedgerError
 from risk.events import Draft, Event, EventKind
-from risk.ledger.protocol import Head, Ledger
+from risk.ledger.protocol import Head, Ledger, Record
 
 __all__ = ["ReopeningLedger"]
 
@@ -53,6 +53,10 @@ class ReopeningLedger:
     ) -> list[Event]:
         """Events of these kinds, newest first."""
         return self._opened().recent(kinds, limit=limit, before=before)
+
+    def scan(self, *, after: int = 0, limit: int = 1000) -> list[Record]:
+        """Records as stored, oldest first, beyond sequence `after`."""
+        return self._opened().scan(after=after, limit=limit)
 
     def close(self) -> None:
         """Close it if it was opened."""

@@ -5,28 +5,24 @@ read, judged and moved under the one write lock that SQLite has. Ordinary append
 `kill -9` (`synchronous=NORMAL`); durable ones survive power loss (`synchronous=FULL`).
 """
 
-import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from urllib.parse import quote
 
 from errors import KeyTaken, LedgerCorrupt, LedgerUnavailable
-from risk.events import GENESIS, Draft, Event, EventKind
+from risk.events import Draft, Event, EventKind
 from risk.ledger.file import identity_of, open_file
-from risk.ledger.protocol import EMPTY, Head, advance
-from risk.ledger.sqlite_schema import prepare, transaction
+from risk.ledger.protocol import EMPTY, Head, Record, advance
+from risk.ledger.sqlite_connection import connect, faults
+from risk.ledger.sqlite_reader import EVENT_COLUMNS, event_of, read_records, state_of
+from risk.ledger.sqlite_schema import insert, prepare, transaction, write_head
 from risk.state import RiskState
+from risk.verification import REMEDY
 
 __all__ = ["SqliteLedger"]
 
 _BLOCKED_TIMEOUT_MS = 10
-
-_COLUMNS = (
-    "sequence, kind, hash, body, (SELECT hash FROM event p WHERE p.sequence = event.sequence - 1)"
-)
 
 
 class SqliteLedger:
@@ -52,11 +48,11 @@ class SqliteLedger:
         self._pragmas: dict[str, str | int] = {}
         self._known = EMPTY
         self._trouble: str | None = None
-        with self._faults():
+        with faults(self._path):
             self._identity = open_file(path, create=create)
             self._writer = self._connect()
             try:
-                prepare(self._writer, path)
+                prepare(self._writer, path, create=create)
                 self._read_head(self._writer)
                 self._reader = self._connect()
             except BaseException:
@@ -70,7 +66,7 @@ class SqliteLedger:
 
     def head(self) -> Head:
         """The newest sequence, its hash, and the state."""
-        with self._faults(), self._write_lock:
+        with faults(self._path), self._write_lock:
             self._check_identity()
             self._known = self._read_head(self._writer)
             return self._known
@@ -81,7 +77,7 @@ class SqliteLedger:
         """Store events, in order, all or none; `durable` waits for the disk."""
         with self._write_lock:
             try:
-                with self._faults():
+                with faults(self._path):
                     events = self._append(drafts, expected, durable=durable)
             except LedgerUnavailable as error:
                 self._trouble = str(error)
@@ -104,12 +100,17 @@ class SqliteLedger:
         marks = ", ".join("?" for _ in kinds)
         older = "" if before is None else "AND sequence < ?"
         query = (
-            f"SELECT {_COLUMNS} FROM event WHERE kind IN ({marks}) {older} "  # noqa: S608 - marks only
+            f"SELECT {EVENT_COLUMNS} FROM event WHERE kind IN ({marks}) {older} "  # noqa: S608 - marks only
             "ORDER BY sequence DESC LIMIT ?"
         )
         values = [*kinds, *([] if before is None else [before]), limit]
-        with self._faults(), self._read_lock:
-            return [_event(row) for row in self._reader.execute(query, values)]
+        with faults(self._path), self._read_lock:
+            return [event_of(row) for row in self._reader.execute(query, values)]
+
+    def scan(self, *, after: int = 0, limit: int = 1000) -> list[Record]:
+        """Records as stored, oldest first, beyond sequence `after`."""
+        with faults(self._path), self._read_lock:
+            return read_records(self._reader, after=after, limit=limit)
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
@@ -128,7 +129,7 @@ class SqliteLedger:
         with transaction(self._writer):
             events, head = advance(self._read_head(self._writer), drafts, expected)
             self._insert(drafts, events)
-            self._move_head(head)
+            write_head(self._writer, head, with_state=head.state is not self._known.state)
         self._known = head
         return events
 
@@ -145,19 +146,12 @@ class SqliteLedger:
             self._pragmas[pragma] = value
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(
-            f"file:{quote(str(self._path))}?mode=rw",
-            uri=True,
-            timeout=self._busy_timeout_ms / 1000,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=64,
-        )
+        return connect(self._path, "mode=rw", timeout_ms=self._busy_timeout_ms)
 
     def _read_head(self, connection: sqlite3.Connection) -> Head:
         row = connection.execute("SELECT sequence, hash, state_sequence FROM head").fetchone()
         if row is None:
-            raise LedgerCorrupt(f"{self._path} has lost its head; restore it from a backup")
+            raise LedgerCorrupt(f"{self._path} is damaged: its head is gone; {REMEDY}")
         sequence, digest, state_sequence = row
         known = self._known
         if (sequence, digest) == (known.sequence, known.hash):
@@ -173,55 +167,22 @@ class SqliteLedger:
 
     def _decode(self, text: str) -> RiskState:
         try:
-            return RiskState.from_json(json.loads(text))
-        except (ValueError, TypeError, KeyError) as error:
-            raise LedgerCorrupt(
-                f"{self._path}: the stored state cannot be read ({error}); "
-                "restore the file from a backup"
-            ) from None
+            return state_of(text)
+        except LedgerCorrupt as error:
+            raise LedgerCorrupt(f"{self._path} is damaged: {error}; {REMEDY}") from None
 
     def _insert(self, drafts: Sequence[Draft], events: Sequence[Event]) -> None:
-        rows = [
-            (event.sequence, event.kind, draft.event_id, draft.key, event.hash, event.body)
+        records = [
+            Record(event.sequence, event.kind, draft.event_id, draft.key, event.hash, event.body)
             for draft, event in zip(drafts, events, strict=True)
         ]
         try:
-            self._writer.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", rows)
+            insert(self._writer, records)
         except sqlite3.IntegrityError as error:
             raise KeyTaken(f"an event with the same id or key is on record ({error})") from None
 
-    def _move_head(self, head: Head) -> None:
-        if head.state is self._known.state:
-            self._writer.execute(
-                "UPDATE head SET sequence = ?, hash = ?", (head.sequence, head.hash)
-            )
-        else:
-            self._writer.execute(
-                "UPDATE head SET sequence = ?, hash = ?, state_sequence = ?, state = ?",
-                (
-                    head.sequence,
-                    head.hash,
-                    head.state.sequence,
-                    json.dumps(head.state.to_json(), sort_keys=True),
-                ),
-            )
-
     def _one(self, column: str, value: str) -> Event | None:
-        query = f"SELECT {_COLUMNS} FROM event WHERE {column} = ?"  # noqa: S608 - own names
-        with self._faults(), self._read_lock:
+        query = f"SELECT {EVENT_COLUMNS} FROM event WHERE {column} = ?"  # noqa: S608 - own names
+        with faults(self._path), self._read_lock:
             row = self._reader.execute(query, (value,)).fetchone()
-        return None if row is None else _event(row)
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.OperationalError, sqlite3.ProgrammingError) as error:
-            raise LedgerUnavailable(f"{self._path} cannot be used now: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise LedgerCorrupt(f"{self._path} is damaged: {error}") from error
-
-
-def _event(row: tuple[int, str, str, bytes, str | None]) -> Event:
-    sequence, kind, digest, body, previous = row
-    return Event(sequence, EventKind(kind), previous or GENESIS, digest, body)
+        return None if row is None else event_of(row)

@@ -1,17 +1,18 @@
-"""The tables of an SQLite ledger: made once, checked at every start."""
+"""The tables of an SQLite ledger: made once, checked at every start, and how they are written."""
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from errors import LedgerCorrupt
-from risk.ledger.protocol import EMPTY
+from errors import LedgerCorrupt, LedgerUnavailable
+from risk.ledger.protocol import EMPTY, Head, Record
+from risk.verification import REMEDY
 
-__all__ = ["prepare", "transaction"]
+__all__ = ["check_version", "insert", "is_new", "prepare", "transaction", "write_head"]
 
-_VERSION = 1
+_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE event (
@@ -53,38 +54,75 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
+def prepare(connection: sqlite3.Connection, path: Path, *, create: bool = True) -> None:
     """Make the tables if the file is new; refuse a file that is not such a ledger.
 
     An existing ledger is only read, so that a service can start while it is locked.
 
+    Args:
+        connection: to the file.
+        path: of the file, for messages.
+        create: whether an empty file may be made a ledger.
+
     Raises:
         LedgerCorrupt: it is something else, of another version, or its end does not fit its
             head.
+        LedgerUnavailable: it is empty, and may not be made a ledger.
     """
-    if _is_new(connection):
+    if is_new(connection):
+        if not create:
+            raise LedgerUnavailable(f"there is no ledger in {path}: it is empty")
         connection.execute("PRAGMA journal_mode = WAL")
         with transaction(connection):
-            if _is_new(connection):
+            if is_new(connection):
                 _create(connection)
+    check_version(connection, path)
+    newest, head = connection.execute(_ENDS).fetchone()
+    if newest != head:
+        raise LedgerCorrupt(
+            f"{path} is damaged: the newest record is {newest}, but the head says {head}; {REMEDY}"
+        )
+
+
+def is_new(connection: sqlite3.Connection) -> bool:
+    """Whether nothing has been made in this file yet."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return bool(version == 0 and tables == 0)
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that is something else, or of another version.
+
+    Raises:
+        LedgerCorrupt: it is.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != _VERSION:
         raise LedgerCorrupt(
             f"{path} is no ledger of version {_VERSION} (it says {version}); name another file "
             "in `state_path`, or use the program that wrote this one"
         )
-    newest, head = connection.execute(_ENDS).fetchone()
-    if newest != head:
-        raise LedgerCorrupt(
-            f"{path}: the newest record is {newest}, but the head says {head}; restore the file "
-            "from a backup"
+
+
+def insert(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
+    """Add records, inside of a transaction.
+
+    Raises:
+        sqlite3.IntegrityError: a sequence, an id or a key is there already.
+    """
+    connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", records)
+
+
+def write_head(connection: sqlite3.Connection, head: Head, *, with_state: bool) -> None:
+    """Move the head, inside of a transaction; without the state when that stays as it is."""
+    if with_state:
+        connection.execute(
+            "UPDATE head SET sequence = ?, hash = ?, state_sequence = ?, state = ?",
+            (head.sequence, head.hash, head.state.sequence, _text(head)),
         )
-
-
-def _is_new(connection: sqlite3.Connection) -> bool:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    return bool(version == 0 and tables == 0)
+    else:
+        connection.execute("UPDATE head SET sequence = ?, hash = ?", (head.sequence, head.hash))
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -92,6 +130,10 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     connection.execute(
         "INSERT INTO head VALUES (1, ?, ?, ?, ?)",
-        (EMPTY.sequence, EMPTY.hash, EMPTY.state.sequence, json.dumps(EMPTY.state.to_json())),
+        (EMPTY.sequence, EMPTY.hash, EMPTY.state.sequence, _text(EMPTY)),
     )
     connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _text(head: Head) -> str:
+    return json.dumps(head.state.to_json(), sort_keys=True)

@@ -21,8 +21,13 @@ from api.access import LOCAL, current_caller
 from api.handlers import Handlers
 from api.messages import (
     BatchInferenceRequest,
+    HaltRequest,
     InferenceRequest,
+    MarkRequest,
+    PositionRequest,
+    ReleaseRequest,
     ResetRequest,
+    ResumeRequest,
     TradeResultRequest,
 )
 from api.web import create_web
@@ -83,6 +88,11 @@ class Running:
             "/v1/inference": (self.handlers.inference, InferenceRequest),
             "/v1/inference/batch": (self.handlers.inference_batch, BatchInferenceRequest),
             "/v1/risk/trade-result": (self.handlers.trade_result, TradeResultRequest),
+            "/v1/risk/position": (self.handlers.risk_position, PositionRequest),
+            "/v1/risk/mark": (self.handlers.risk_mark, MarkRequest),
+            "/v1/orders/release": (self.handlers.order_release, ReleaseRequest),
+            "/v1/risk/halt": (self.handlers.risk_halt, HaltRequest),
+            "/v1/risk/resume": (self.handlers.risk_resume, ResumeRequest),
             "/v1/risk/reset": (self.handlers.risk_reset, ResetRequest),
         }
         return routes[path]
@@ -104,13 +114,14 @@ class Running:
         assert status == 200, answer
         return answer
 
-    def report(self, trade_id: str, pnl_percent: float) -> dict[str, Any]:
+    def report(self, trade_id: str, pnl_percent: float, **more: object) -> dict[str, Any]:
         """The answer to one closed trade on a capital of 100,000 US dollars."""
         status, answer = self.post(
             "/v1/risk/trade-result",
             trade_id=trade_id,
             pnl=pnl_percent * 100_000,
             pnl_percent=pnl_percent,
+            **more,
         )
         assert status == 200, answer
         return answer

@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 from bootstrap import open_ledger
 from config.load import DEFAULT_FILE, load_settings
 from config.settings import Environment
-from errors import ConfigurationError, ModelNotFound
+from errors import ConfigurationError, LedgerUnavailable, ModelNotFound
 from features.compute import WINDOW, compute_vector
 from features.schema import USDCOP_M5
 from risk.events import EventKind
+from risk.fold import fold
 from risk.ledger.sqlite import SqliteLedger
-from risk.state import RiskState, fold
+from risk.state import RiskState
 from runners.session import OnnxSession
 from runners.signal import ACTIONS, Signal
 from tests.features.market import random_bars, random_macro
@@ -120,9 +121,10 @@ class TestConfiguration:
         with running({"MAX_DRAWDOWN": "-0.01"}) as service:
             assert service.report("t", -0.01)["tripped"] == ["drawdown"]
 
-    def test_a_redis_that_this_version_would_not_use_is_refused_and_not_ignored(self) -> None:
-        with pytest.raises(ConfigurationError, match=r"redis\.host"):
-            open_ledger(load_settings({"REDIS_HOST": "redis"}).settings, create=True)
+    def test_a_redis_that_is_not_there_is_refused_by_its_address(self) -> None:
+        settings = load_settings({"REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}).settings
+        with pytest.raises(LedgerUnavailable, match=r"127\.0\.0\.1:1"):
+            open_ledger(settings, create=True)
 
     @pytest.mark.parametrize("storage", ["models/onnx", ""])
     @pytest.mark.usefixtures("bentoml_home")
@@ -242,9 +244,14 @@ class TestRiskManager:
             service.report(f"t{number}", -0.0001)
         pause = service.application.settings.risk_limits.cooldown_after_circuit_break
         service.clock.advance(seconds=pause)
+        assert service.get("/v1/risk/summary")[1]["breaker"]["state"] == "HALF_OPEN"
+        assert service.decide()["risk_status"] == "CIRCUIT_BREAKER_ACTIVE"
+        probe = service.decide(order_id="probe")
+        assert (probe["approved"], probe["probe"]) == (True, True)
+        assert probe["position_recommendation"]["factors"]["probe"] == 0.5
+        won = service.report("win", 0.0001, order_id="probe")
+        assert (won["released"], won["order_closed"]) == (True, True)
         assert service.get("/v1/risk/summary")[1]["breaker"]["state"] == "CLOSED"
-        assert service.decide()["risk_status"] == "CONSECUTIVE_LOSSES"
-        service.report("win", 0.0001)
         assert service.decide()["approved"] is True
 
     def test_the_fiftieth_trade_of_a_day_is_the_last(self, service: Running) -> None:

@@ -108,7 +108,7 @@ def test_the_pause_of_the_breaker_is_as_long_as_configured() -> None:
         service.clock.advance(seconds=29)
         assert service.get("/v1/risk/summary")[1]["breaker"]["state"] == "OPEN"
         service.clock.advance(seconds=1)
-        assert service.get("/v1/risk/summary")[1]["breaker"]["state"] == "CLOSED"
+        assert service.get("/v1/risk/summary")[1]["breaker"]["state"] == "HALF_OPEN"
 
 
 def test_results_that_are_reported_at_once_are_all_counted_once(tmp_path: Path) -> None:

@@ -5,7 +5,13 @@ import logging
 import pytest
 
 from monitoring.log import LogObserver
-from monitoring.observer import BatchDecided, Observation, ResultRecorded
+from monitoring.observer import (
+    BatchDecided,
+    Observation,
+    OperatorActed,
+    ReportRecorded,
+    ResultRecorded,
+)
 from risk.gate import RiskStatus
 from tests.monitoring.observations import decision
 
@@ -50,12 +56,29 @@ def test_a_batch_that_could_not_be_judged_is_an_error_with_its_rows_and_its_reas
     assert lines(log, fault) == [("usdcop.decisions", logging.ERROR, message)]
 
 
-@pytest.mark.parametrize("status", [s for s in RiskStatus if s is not RiskStatus.SYSTEM_ERROR])
+FAULTS = {RiskStatus.SYSTEM_ERROR, RiskStatus.LEDGER_REGRESSED}
+
+
+@pytest.mark.parametrize("status", [status for status in RiskStatus if status not in FAULTS])
 def test_an_ordinary_decision_is_not_logged(
     log: pytest.LogCaptureFixture, status: RiskStatus
 ) -> None:
     approved = status is RiskStatus.APPROVED
     assert lines(log, decision(risk_status=status.value, approved=approved, reason="why")) == []
+
+
+def test_a_ledger_that_went_backwards_is_an_error(log: pytest.LogCaptureFixture) -> None:
+    (line,) = lines(log, decision(risk_status="LEDGER_REGRESSED", stored=False, reason="why"))
+    assert line[1:] == (logging.ERROR, "answered HOLD, LEDGER_REGRESSED (not on record): why")
+
+
+def test_a_mark_that_trips_and_a_halt_are_warnings(log: pytest.LogCaptureFixture) -> None:
+    mark = ReportRecorded(kind="mark", newest=True, trips=("drawdown",))
+    (line,) = lines(log, mark)
+    assert line[1:] == (logging.WARNING, "the circuit breaker opened: drawdown")
+    halt = OperatorActed(mode="HALTED", changed=True, actor="desk", reason="")
+    *_, line = lines(log, halt)
+    assert line[1:] == (logging.WARNING, "trading is HALTED by desk: no reason given")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +87,8 @@ def test_an_ordinary_decision_is_not_logged(
         BatchDecided(rows=10, seconds=0.1),
         ResultRecorded(duplicate=False, trips=()),
         ResultRecorded(duplicate=True, trips=()),
+        ReportRecorded(kind="position", newest=True, trips=()),
+        OperatorActed(mode="HALTED", changed=False, actor="desk", reason=""),
     ],
 )
 def test_batches_and_ordinary_results_are_not_logged(

@@ -27,6 +27,8 @@ def test_nothing_was_counted_before_anything_happened() -> None:
         },
         "batches": {"total": 0, "rows": 0, "faults": 0},
         "trade_results": {"total": 0, "duplicates": 0},
+        "reports": {"positions": 0, "marks": 0},
+        "operator_acts": 0,
         "breaker_trips": 0,
         "latency_ms": {"count": 0, "p50": None, "p99": None},
     }

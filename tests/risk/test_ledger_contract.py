@@ -9,8 +9,10 @@ import pytest
 
 from errors import KeyTaken, StateMoved
 from risk.events import GENESIS, Draft, EventKind
+from risk.fold import fold
 from risk.ledger.protocol import Ledger
-from risk.state import RiskState, fold
+from risk.state import RiskState
+from risk.verification import examine, records_of, refold
 
 AT = datetime(2026, 3, 2, 14, tzinfo=UTC)
 
@@ -20,7 +22,14 @@ def decision(name: str, **payload: Any) -> Draft:
 
 
 def result(name: str, pnl_nano: int = -1_000_000, key: str | None = None) -> Draft:
-    payload = {"pnl_nano": pnl_nano, "pnl_usd_micro": pnl_nano, "unrealized_nano": 0}
+    payload = {
+        "pnl_nano": pnl_nano,
+        "pnl_usd_micro": pnl_nano,
+        "unrealized_nano": 0,
+        "as_of": AT.isoformat(),
+        "position_nano": None,
+        "order_id": None,
+    }
     return Draft(EventKind.TRADE_RESULT, name, AT, AT.date(), "tester", payload, key)
 
 
@@ -86,7 +95,7 @@ def test_an_append_that_was_judged_on_an_older_state_is_refused_whole(ledger: Le
 
 
 def test_an_event_that_changes_the_state_must_say_which_state_it_expects(ledger: Ledger) -> None:
-    with pytest.raises(ValueError, match="say which one it expects"):
+    with pytest.raises(ValueError, match="say which it expects"):
         ledger.append([result("r")])
     assert ledger.head().sequence == 0
 
@@ -160,6 +169,44 @@ def test_times_keep_their_microseconds_and_their_instant(ledger: Ledger) -> None
     event = ledger.by_id("a")
     assert event is not None
     assert event.at == at
+
+
+def test_a_scan_gives_records_as_they_were_stored(ledger: Ledger) -> None:
+    first = ledger.append([decision("a", text="año €", numbers=[0.1, 1e-300, -0.0])])[0]
+    second = ledger.append([result("r", key="trade:ñ")], expected=0)[0]
+    assert ledger.scan() == [
+        (1, "decision", "a", None, first.hash, first.body),
+        (2, "trade_result", "r", "trade:ñ", second.hash, second.body),
+    ]
+    assert all(type(record.kind) is str for record in ledger.scan())
+    assert all(type(record.body) is bytes for record in ledger.scan())
+
+
+def test_a_scan_pages_through_all_records_in_order(ledger: Ledger) -> None:
+    for number in range(7):
+        ledger.append([decision(f"d{number}")])
+    pages = []
+    after = 0
+    while page := ledger.scan(after=after, limit=3):
+        pages.append([record.sequence for record in page])
+        after = page[-1].sequence
+    assert pages == [[1, 2, 3], [4, 5, 6], [7]]
+    assert names(ledger.scan(after=5)) == ["d5", "d6"]
+
+
+def test_a_scan_of_nothing_and_beyond_the_end_is_empty(ledger: Ledger) -> None:
+    assert ledger.scan() == []
+    ledger.append([decision("a")])
+    assert ledger.scan(after=1) == []
+    assert ledger.scan(after=1000, limit=5) == []
+
+
+def test_a_ledger_in_use_verifies_and_its_state_is_the_fold_of_its_records(ledger: Ledger) -> None:
+    for number in range(5):
+        ledger.append([decision(f"d{number}"), result(f"r{number}")], expected=2 * number)
+    examination = examine(ledger)
+    assert (examination.complaint, examination.events) == ("", 10)
+    assert refold(records_of(ledger, page=3)) == ledger.head().state
 
 
 def test_closing_twice_is_harmless(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from config.settings import RiskLimits
 from errors import Conflict, InvalidRequest
-from risk.breaker import BreakerState, active_causes, breaker_state
+from risk.breaker import BreakerState, breaker_state
 from risk.gate import RiskStatus
 from risk.ledger.memory import MemoryLedger
 from risk.results import TradeResult
@@ -122,8 +122,9 @@ def test_five_losses_in_a_row_open_the_breaker_for_its_cooldown(book: Book) -> N
     book.wait(seconds=299.999999)
     assert book.ask().status is RiskStatus.CIRCUIT_BREAKER_ACTIVE
     book.wait(seconds=0.000001)
-    assert active_causes(book.state, book.now) == ()
-    assert book.ask().status is RiskStatus.CONSECUTIVE_LOSSES
+    assert breaker_state(book.state, book.now) is BreakerState.HALF_OPEN
+    assert book.ask().status is RiskStatus.CIRCUIT_BREAKER_ACTIVE
+    assert book.ask(order_id="probe").approved
 
 
 def test_a_further_loss_starts_the_pause_of_the_breaker_again(book: Book) -> None:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from config.settings import RiskLimits
 from risk.fixed_point import from_nano, to_nano
+from risk.fold import fold
 from risk.ledger.memory import MemoryLedger
 from risk.sizing import RiskLevel, recommend
-from risk.state import ResetScope, RiskState, fold
+from risk.state import ResetScope, RiskState
 from tests.book import Book
 
 FRACTIONS = st.integers(-200_000_000, 200_000_000)

@@ -191,6 +191,13 @@ def test_who_may_not_create_a_ledger_says_where_there_is_none(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_may_not_create_a_ledger_makes_none_of_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "s.db").touch()
+    with pytest.raises(LedgerUnavailable, match="it is empty"):
+        SqliteLedger(tmp_path / "s.db", create=False)
+    assert (tmp_path / "s.db").read_bytes() == b""
+
+
 def test_a_ledger_that_could_not_be_opened_is_opened_when_it_can_be(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     waiting = ReopeningLedger("sqlite", lambda: SqliteLedger(path, create=False))

@@ -1,0 +1,102 @@
+"""Connections to the file of an embedded ledger, and SQLite's errors in the product's words."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from errors import LedgerCorrupt, LedgerUnavailable
+from risk.verification import REMEDY
+
+__all__ = ["connect", "connect_to_read", "faults", "reading", "told"]
+
+# What passes by itself, or once somebody has seen to it: locks, space, permissions, the disk.
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
+_PRIMARY_CODE = 0xFF
+_SHOWN = 120
+
+
+def connect(path: Path, mode: str, *, timeout_ms: int = 500) -> sqlite3.Connection:
+    """Open a file in one of SQLite's modes, e.g. `mode=rw`; transactions are the caller's."""
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?{mode}",
+        uri=True,
+        timeout=timeout_ms / 1000,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=64,
+    )
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a file, also one that was cut off, so that nothing can be written to it."""
+    try:
+        return _opened_to_read(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        if _code(error) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+            raise
+        # On a medium where nothing can be written, the log beside the file cannot be made.
+        return _opened_to_read(path, "mode=ro&immutable=1")
+
+
+def _opened_to_read(path: Path, mode: str) -> sqlite3.Connection:
+    connection = connect(path, mode)
+    try:
+        # The one setting with which SQLite reads a file that is shorter than it should be.
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def faults(path: Path) -> Iterator[None]:
+    """Say SQLite's errors in the product's words: what passes is unavailable, the rest damage."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if _is_passing(error):
+            raise LedgerUnavailable(f"{path} cannot be used now: {error}") from error
+        raise LedgerCorrupt(f"{path} is damaged: {told(error)}; {REMEDY}") from error
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """The same for one part of a file, which the caller names."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if _is_passing(error):
+            raise LedgerUnavailable(f"the ledger cannot be read now: {error}") from error
+        raise LedgerCorrupt(told(error)) from error
+
+
+def told(found: object) -> str:
+    """In one line: SQLite may quote what it found, whatever that is."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(found))
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _is_passing(error: sqlite3.Error) -> bool:
+    return isinstance(error, sqlite3.ProgrammingError) or _code(error) in _PASSING
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """SQLite's own code; Python's complaints about what it read carry none."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & _PRIMARY_CODE
