@@ -252,8 +252,16 @@ def _judge_and_record(
 ) -> dict[str, Any]:
     """Judge on the newest state until the verdict is on record beside that very state."""
     session = desk.calendar.status(now)
+    tried = False
 
     def act(stored: RiskState) -> dict[str, Any]:
+        nonlocal tried
+        # What has moved the state may have been this very order, asked for twice at once.
+        bound = tried or stored.has_approved(request.order_id)
+        again = _repeated(request, desk, now) if bound else None
+        if again is not None:
+            return again
+        tried = True
         judged = _judge(request, prediction, desk, roll(stored, session.day), session, now)
         answer = decision_answer(judged, prediction, desk.limits, now, decision_id)
         draft = _decision_draft(request, answer, desk, now, session.day, stored)

@@ -179,10 +179,15 @@ def _mark(state: RiskState, event: Event) -> RiskState:
         mark=mark["unrealized_nano"],
         mark_as_of=as_of,
         suspicions=tuple(
-            state.suspicion(kind) or Suspicion(kind, as_of, base)
+            _suspected(state.suspicion(kind), Suspicion(kind, as_of, base))
             for kind in map(CauseKind, mark["beyond"])
         ),
     )
+
+
+def _suspected(known: Suspicion | None, found: Suspicion) -> Suspicion:
+    """The first of marks in a row. One of a clock that was ahead must not put off the second."""
+    return found if known is None else replace(known, as_of=min(known.as_of, found.as_of))
 
 
 def _breaker_tripped(state: RiskState, event: Event) -> RiskState:

@@ -260,6 +260,13 @@ class RiskState:
         """The open order of this name."""
         return next((order for order in self.orders if order.order_id == order_id), None)
 
+    def has_approved(self, order_id: str | None) -> bool:
+        """Whether an approval of this order is a part of the state; what is closed is not."""
+        if order_id is None:
+            return False
+        closing = (reduction.order_id for reduction in self.reductions)
+        return self.order(order_id) is not None or order_id in closing
+
     def to_json(self) -> dict[str, Any]:
         """JSON values that `from_json` reads back to an equal state."""
         today, operator, position = self.today, self.operator, self.position

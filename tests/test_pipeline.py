@@ -202,6 +202,18 @@ def test_a_result_that_arrives_while_an_approval_is_judged_is_judged_too(book: B
     assert event.payload["answer"]["approved"] is False
 
 
+def test_an_order_that_is_asked_for_twice_at_once_is_approved_once_and_told_twice(
+    book: Book,
+) -> None:
+    first: list[dict[str, Any]] = []
+    troubled(book).before_append = lambda: first.append(ask(book, order_id="O"))
+    second = ask(book, order_id="O")
+    assert (first[0]["approved"], first[0]["replayed"]) == (True, False)
+    assert (second["approved"], second["replayed"]) == (True, True)
+    assert second["decision_id"] == first[0]["decision_id"]
+    assert len(decisions_of(book.ledger)) == 1
+
+
 def test_a_refusal_does_not_wait_for_a_state_that_moves(book: Book) -> None:
     book.wait(hours=10)
     troubled(book).before_append = lambda: book.result(-0.001)
