@@ -1,0 +1,1 @@
+"""What the service is measured by, with real processes: speed, and what it survives."""
