@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,9 @@ SHIPPED_MODELS = Path(__file__).parent / "models" / "onnx"
 
 _ACTOR = "service"
 _LOGGER = logging.getLogger("usdcop.start")
+_PATIENCE_SECONDS = 10.0
+_RETRY_SECONDS = 0.5
+_UNHURRIED_MS = 2_000
 
 
 def open_application(environ: Mapping[str, str] | None = None) -> Application:
@@ -92,11 +96,8 @@ def prepare(settings: Settings) -> Deployment:
     Raises:
         ServiceError: it does not; one line that says why.
     """
-    _trust_store(settings)
-    ledger = _first_opened(settings)
+    ledger = _when_reachable(settings, lambda: _trusted_ledger(settings))
     try:
-        if settings.redis.host is not None:
-            refuse_damaged(ledger, where=f"the ledger of book {settings.book!r} in Redis")
         anchored = _anchored(settings, ledger)
         try:
             anchored.head()
@@ -129,6 +130,40 @@ def serve(deployment: Deployment) -> Application:
     return _assemble(settings, _anchored(settings, _served_ledger(settings)), resolved, World())
 
 
+def _when_reachable(settings: Settings, opened: Callable[[], Ledger]) -> Ledger:
+    """Open a ledger; while Redis does not answer, for a few seconds again.
+
+    One that was started a moment ago loads its data, and a busy machine is late with an answer.
+    """
+    deadline = time.monotonic() + (0 if settings.redis.host is None else _PATIENCE_SECONDS)
+    while True:
+        try:
+            return opened()
+        except LedgerUnavailable as error:
+            if time.monotonic() >= deadline:
+                raise
+            _LOGGER.warning("waiting for the ledger: %s", error)
+            time.sleep(_RETRY_SECONDS)
+
+
+def _trusted_ledger(settings: Settings) -> Ledger:
+    """The ledger, once nothing speaks against it.
+
+    Raises:
+        LedgerError: it is damaged, or cannot be opened now.
+        ConfigurationError: in production, the server may lose what it acknowledged.
+    """
+    _trust_store(settings)
+    ledger = _first_opened(settings)
+    try:
+        if settings.redis.host is not None:
+            refuse_damaged(ledger, where=f"the ledger of book {settings.book!r} in Redis")
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
 def _first_opened(settings: Settings) -> Ledger:
     """The ledger, made if this host knows of none; one that is gone is not made again."""
     remembered = _remembered(settings)
@@ -146,7 +181,7 @@ def _first_opened(settings: Settings) -> Ledger:
 def _served_ledger(settings: Settings) -> Ledger:
     """The ledger of a worker, which starts, and says HOLD, also while it cannot be reached."""
     if settings.redis.host is not None:
-        return _redis_ledger(settings, create=False, lazy=True)
+        return RedisLedger(settings.book, create=False, lazy=True, **_served_redis(settings))
     return ReopeningLedger(SqliteLedger.name, lambda: open_ledger(settings, create=False))
 
 
@@ -166,7 +201,13 @@ def _redis_ledger(settings: Settings, *, create: bool, lazy: bool = False) -> Re
 
 
 def _redis_server(settings: Settings) -> dict[str, Any]:
-    """Where Redis is, as everything that connects to it takes it."""
+    """Where Redis is, for what nobody waits for: a start, or a command."""
+    redis = settings.redis
+    return {**_served_redis(settings), "timeout_ms": max(redis.timeout_ms, _UNHURRIED_MS)}
+
+
+def _served_redis(settings: Settings) -> dict[str, Any]:
+    """Where Redis is, for what a caller waits for."""
     redis = settings.redis
     return {
         "host": redis.host,

@@ -388,9 +388,10 @@ class Traffic:
 
     def __exit__(self, *reason: object) -> None:
         self._shared.over.set()
+        failed = reason[0] is not None
         for participant in self._participants:
-            participant.join(60)
-            if participant.is_alive():
+            participant.join(1 if failed else 60)
+            if participant.is_alive() and not failed:
                 self._shared.journal.wrong(f"{participant.name} got no answer for a minute")
 
     @contextmanager

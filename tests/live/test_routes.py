@@ -272,7 +272,7 @@ def test_the_summary_tells_what_the_limits_are_about(client: httpx.Client) -> No
     }  # fmt: skip
     assert summary["limits"]["max_position_size"] == 0.1
     assert set(summary["risk_utilization"]) == {
-        "daily_loss", "drawdown", "consecutive_losses", "trades",
+        "daily_loss", "drawdown", "consecutive_losses", "trades", "unresolved_orders", "position",
     }  # fmt: skip
     assert summary["breaker"]["state"] == "CLOSED"
     assert summary["calendar"]["open"] is True
@@ -323,6 +323,11 @@ def test_one_document_lists_every_route(client: httpx.Client) -> None:
         ("post", "/v1/inference/batch"),
         ("post", "/v1/risk/trade-result"),
         ("post", "/v1/risk/reset"),
+        ("post", "/v1/risk/position"),
+        ("post", "/v1/risk/mark"),
+        ("post", "/v1/orders/release"),
+        ("post", "/v1/risk/halt"),
+        ("post", "/v1/risk/resume"),
         ("get", "/v1/risk/summary"),
         ("get", "/v1/decisions"),
         ("get", "/v1/decisions/{decision_id}"),
