@@ -259,28 +259,33 @@ Answer = TypeVar("Answer")
 def of_the_past(
     question: Callable[Concatenate[Model, Given], Answer],
 ) -> Callable[Concatenate[Model, Given], Answer]:
-    """Ask once only: the facts up to n do not change."""
+    """Ask once only: the first n facts, n being what is asked with, do not change."""
 
     def asked(self: Model, /, *args: Given.args, **kwargs: Given.kwargs) -> Answer:
-        key = (question.__name__, *args, *kwargs.items())
-        if key not in self.remembered:
-            self.remembered[key] = question(self, *args, **kwargs)
-        return cast(Answer, self.remembered[key])
+        n, *more = args
+        known, key = self.remembered[cast(int, n)], (question.__name__, *more)
+        if key not in known:
+            known[key] = question(self, *args, **kwargs)
+        return cast(Answer, known[key])
 
     return asked
 
 
 class Model:
-    """All that happened to a book, and what follows from it."""
+    """All that happened to a book, and what follows from it.
 
-    def __init__(self, facts: Sequence[Fact] = (), remembered: dict[Any, Any] | None = None):
+    Attributes:
+        facts: what happened, oldest first.
+        remembered: for each n up to their number, what was asked of the first n and answered.
+    """
+
+    def __init__(self, facts: Sequence[Fact] = (), remembered: Sequence[dict[Any, Any]] = ()):
         self.facts = tuple(facts)
-        self.remembered: dict[Any, Any] = {} if remembered is None else remembered
+        new = range(len(self.facts) + 1 - len(remembered))
+        self.remembered = (*remembered, *({} for _ in new))
 
     def after(self, *facts: Fact) -> Model:
-        # What is known of the same past is known there too.
-        known = {key: value for key, value in self.remembered.items() if key[1] <= self.n}
-        return Model((*self.facts, *facts), known)
+        return Model((*self.facts, *facts), self.remembered)
 
     @property
     def n(self) -> int:
@@ -422,6 +427,7 @@ class Model:
 
     # Profit and loss.
 
+    @of_the_past
     def equity(self, n: int) -> Fraction:
         return sum((f.pnl for f in self.facts[:n] if isinstance(f, Result)), Fraction(0))
 
