@@ -139,10 +139,9 @@ def _when_reachable(settings: Settings, opened: Callable[[], Ledger]) -> Ledger:
     while True:
         try:
             return opened()
-        except LedgerUnavailable as error:
+        except LedgerUnavailable:
             if time.monotonic() >= deadline:
                 raise
-            _LOGGER.warning("waiting for the ledger: %s", error)
             time.sleep(_RETRY_SECONDS)
 
 
