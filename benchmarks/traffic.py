@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,7 +68,7 @@ class _Shared:
         time.sleep(chance.uniform(0, 0.003) if self.storm.is_set() else chance.uniform(0.01, 0.06))
 
 
-class _Participant(Thread):
+class _Participant(Thread, ABC):
     """Somebody who calls the service."""
 
     def __init__(self, name: str, seed: str, shared: _Shared) -> None:
@@ -88,9 +89,9 @@ class _Participant(Thread):
         finally:
             self.connection.close()
 
+    @abstractmethod
     def act(self) -> None:
         """One thing."""
-        raise NotImplementedError
 
     def finish(self) -> None:
         """Leave nothing half done."""

@@ -210,8 +210,8 @@ class RiskLimits(Section):
     """Confidence from which a position is full-sized."""
     max_trades_per_day: PositiveInt = 50
     """Results plus open orders of one session day."""
-    max_position_size: Annotated[Number, Field(gt=0.0, le=1.0, examples=["0.1 is 10%"])] = 0.10
-    """Largest position, as a fraction of capital."""
+    max_position_size: Annotated[Number, Field(ge=0.0001, le=1.0, examples=["0.1 is 10%"])] = 0.10
+    """Largest position, as a fraction of capital; below 0.01% the smallest size could be none."""
     cooldown_after_loss: NonNegativeInt = 60
     """Seconds without entries after a loss, from the second loss in a row."""
     cooldown_after_circuit_break: NonNegativeInt = 300

@@ -13,14 +13,14 @@ from typing import Any
 
 from errors import Conflict, KeyTaken, NotFound, StateMoved
 from risk.acts import Act
-from risk.breaker import BreakerState, breaker_state
+from risk.breaker import BreakerState, breaches, breaker_state
 from risk.events import Draft, Event, EventKind
 from risk.exposure import exposure_of
 from risk.fold import fold, roll
 from risk.gate import RiskStatus
 from risk.ledger.protocol import Ledger
 from risk.ledger.retry import on_newest_state
-from risk.state import OperatorMode, RiskState
+from risk.state import CauseKind, OperatorMode, RiskState
 from runners.signal import Signal
 
 __all__ = [
@@ -151,6 +151,7 @@ def intervention(approval: Event, state: RiskState, act: Act) -> tuple[RiskStatu
         _reconfigured(approval, state, act)
         or _halted(approval, act)
         or _tripped(approval, state, act)
+        or _lost(approval, state, act)
         or _outgrown(approval, state)
     )
 
@@ -193,6 +194,18 @@ def _tripped(approval: Event, state: RiskState, act: Act) -> tuple[RiskStatus, s
     if is_open or _since([EventKind.BREAKER_TRIPPED], approval, act.ledger):
         return RiskStatus.CIRCUIT_BREAKER_ACTIVE, "the circuit breaker opened after the approval"
     return None
+
+
+def _lost(approval: Event, state: RiskState, act: Act) -> tuple[RiskStatus, str] | None:
+    """A loss at a limit ends an entry also while no second mark has confirmed it."""
+    found = breaches(state, act.limits(state))
+    if approval.payload["order"]["reduces"] or not found:
+        return None
+    kind = found[0].kind
+    status = (
+        RiskStatus.DAILY_LOSS_LIMIT if kind is CauseKind.DAILY_LOSS else RiskStatus.MAX_DRAWDOWN
+    )
+    return status, f"the {kind.value.replace('_', ' ')} has reached its limit"
 
 
 def _since(kinds: Sequence[EventKind], approval: Event, ledger: Ledger) -> list[Event]:

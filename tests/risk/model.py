@@ -676,6 +676,8 @@ class Model:
         is_open = self.breaker(self.n, desk.now) == "OPEN"
         reconfigured = any(isinstance(fact, Configured) for fact in since)
         mismatch = self.configuration(self.n) not in {None, desk.limits}
+        daily, drawdown = self.daily_pnl(self.n, desk.today), self.drawdown(self.n)
+        limits = self.limits_in_force(desk)
         reasons = [
             ("ORDER_CLOSED", self.outcome(self.n, approval) is not None),
             ("APPROVAL_EXPIRED", desk.now > valid_until or desk.now < first.at - JITTER),
@@ -683,6 +685,8 @@ class Model:
             ("TRADING_HALTED", "HALTED" in halts),
             ("REDUCE_ONLY", "REDUCING" in halts and not first.reduces),
             ("CIRCUIT_BREAKER_ACTIVE", (tripped or is_open) and not first.reduces),
+            ("DAILY_LOSS_LIMIT", not first.reduces and daily <= exact(limits.max_daily_loss)),
+            ("MAX_DRAWDOWN", not first.reduces and drawdown <= exact(limits.max_drawdown)),
             ("APPROVAL_EXPIRED", first.reduces and not self.still_fits(first)),
         ]
         return next((status for status, found in reasons if found), None)

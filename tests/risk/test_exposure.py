@@ -435,7 +435,7 @@ def test_an_exit_is_never_larger_than_what_is_held(
         assert after * exposure.held >= 0
 
 
-@given(states(), st.none() | NANO, SIDES, CONFIDENCE, st.floats(1e-5, 1.0))
+@given(states(), st.none() | NANO, SIDES, CONFIDENCE, st.floats(1e-4, 1.0))
 def test_no_entry_takes_a_position_beyond_the_largest(
     state: RiskState, told: int | None, side: Signal, confidence: float, largest: float
 ) -> None:

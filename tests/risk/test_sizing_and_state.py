@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from config.settings import RiskLimits
 from risk.fixed_point import from_nano, to_nano
@@ -55,9 +56,18 @@ def test_a_size_is_cut_and_never_rounded_up() -> None:
     assert (size.position_size_percent, size.position_size_usd) == (0.099999, 9_999.9)
 
 
+def test_the_smallest_entry_that_can_be_approved_still_has_a_size() -> None:
+    limits = RiskLimits(max_position_size=0.0001, min_confidence=0, high_confidence_threshold=1)
+    worst = RiskState(high_water_mark=50_000_000, loss_streak=9)
+    size = recommend(1 / 3, worst, limits, 100_000, probe=True, room=1_000)
+    assert size.position_size_percent == 1e-6
+    with pytest.raises(ValidationError, match="max_position_size"):
+        RiskLimits(max_position_size=0.00009)
+
+
 @given(
     confidence=st.floats(0, 1),
-    largest=st.floats(1e-6, 1),
+    largest=st.floats(1e-4, 1),
     capital=st.floats(1, 1e9),
     results=st.lists(FRACTIONS, max_size=10),
 )

@@ -1042,6 +1042,31 @@ def test_a_halt_to_reducing_ends_the_approval_of_an_entry(ordered: Book) -> None
     assert entry(ordered, "b0") == "REDUCE_ONLY"
 
 
+@pytest.mark.parametrize(
+    ("mark", "status"), [(-0.02, "DAILY_LOSS_LIMIT"), (-0.019999999, "APPROVED")]
+)
+def test_a_mark_at_a_limit_stops_a_repeated_entry_while_it_stands_and_no_exit(
+    book: Book, mark: float, status: str
+) -> None:
+    entry(book, "b0")
+    book.holds(0.10)
+    exit_: dict[str, Any] = {"order_id": "x0", "position": 0.10}
+    assert ask(book, SELL, **exit_)["approved"]
+    book.wait(seconds=1)
+    book.mark(mark)
+    assert entry(book, "b0") == status
+    assert ask(book, SELL, **exit_)["approved"]
+    book.mark(-0.001)
+    assert entry(book, "b0") == "APPROVED"
+
+
+def test_a_newer_position_ends_an_exit_that_it_does_not_hold(leaving_order: Book) -> None:
+    assert repeated_exit(leaving_order) == "APPROVED"
+    leaving_order.wait(seconds=1)
+    leaving_order.holds(0.0)
+    assert repeated_exit(leaving_order) == "APPROVAL_EXPIRED"
+
+
 def test_an_exit_is_given_its_approval_again_while_reducing_and_not_while_halted(
     leaving_order: Book,
 ) -> None:
