@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from config.settings import RiskLimits
 from risk.calendar import SessionStatus
 from risk.events import timestamp
-from risk.gate import RiskStatus, Verdict
 from risk.sizing import PositionRecommendation
 from risk.state import RiskState
 from risk.summary import risk_metrics
+from risk.verdict import RiskStatus, Verdict
 from runners.ensemble import ENSEMBLE_NAME, ModelOutput, Prediction
 from runners.signal import ACTIONS, Signal
 

@@ -19,8 +19,9 @@ from pipeline import Desk, obey_halt_file, predict
 from risk.calendar import SessionStatus
 from risk.events import Draft, EventKind, timestamp
 from risk.fold import roll
-from risk.gate import Candidate, Situation, Verdict, judge
+from risk.gate import judge
 from risk.state import RiskState
+from risk.verdict import Candidate, Situation, Verdict
 from runners.ensemble import ENSEMBLE_NAME, Prediction
 from runners.signal import Signal
 

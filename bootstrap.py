@@ -1,4 +1,4 @@
-"""The one place where things are constructed and joined.
+"""The one place where things are constructed and joined; `ledgers` is its part about the store.
 
 `open_application()` is all that a program needs: settings, models, ledger, calendar, observers.
 Edges and tests call it, or `build` with parts of their own.
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from application import Application, World
 from config.load import load_settings
-from config.settings import EnsembleStrategy, Environment, ModelSettings, Settings
+from config.settings import EnsembleStrategy, ModelSettings, Settings
 from deployment import ChosenModel, Deployment
-from errors import ConfigurationError, LedgerRegressed, LedgerUnavailable, ModelMismatch
+from errors import LedgerRegressed, ModelMismatch
 from features.cache import MemoryFeatureCache
 from features.schema import USDCOP_M5, Schema
+from ledgers import anchored, open_ledger, served_ledger, trusted_ledger
 from models.choice import choose_models
 from models.on_record import LedgerPromotions
 from models.promotions import NoPromotions, Promotions
@@ -32,41 +31,24 @@ from monitoring.observer import Observers
 from monitoring.prometheus import PrometheusObserver
 from monitoring.statistics import Statistics
 from pipeline import Desk
-from risk.acts import Act
 from risk.calendar import SessionCalendar
 from risk.changes import offer_configuration
 from risk.configuration import configuration_hash
 from risk.halt_file import HaltFile
-from risk.ledger.anchor_file import AnchorFile
-from risk.ledger.anchored import Acknowledged, AnchoredLedger
 from risk.ledger.protocol import Ledger
-from risk.ledger.redis import RedisLedger
-from risk.ledger.redis_checks import check_server
-from risk.ledger.reopening import ReopeningLedger
-from risk.ledger.sqlite import SqliteLedger
-from risk.ledger.sqlite_copy import Copied, copy_good
-from risk.ledger.sqlite_reader import SqliteReader, refuse_damaged_file
-from risk.operator import halt_regressed
-from risk.verification import Readable, refuse_damaged
 from runners.ensemble import Ensemble
 from runners.loading import load_runner
 from runners.runner import Runner
 
 __all__ = [
     "SHIPPED_MODELS",
-    "RawBook",
     "build",
     "configuration_values",
-    "copy_ledger",
     "live_versions",
     "models_on_record",
     "open_application",
-    "open_book",
-    "open_ledger",
     "open_promotions",
-    "open_raw_book",
     "prepare",
-    "readable_ledger",
     "serve",
 ]
 
@@ -76,9 +58,6 @@ SHIPPED_MODELS = Path(__file__).parent / "models" / "onnx"
 
 _ACTOR = "service"
 _LOGGER = logging.getLogger("usdcop.start")
-_PATIENCE_SECONDS = 10.0
-_RETRY_SECONDS = 0.5
-_UNHURRIED_MS = 2_000
 
 
 def open_application(environ: Mapping[str, str] | None = None) -> Application:
@@ -96,12 +75,12 @@ def prepare(settings: Settings) -> Deployment:
     Raises:
         ServiceError: it does not; one line that says why.
     """
-    ledger = _when_reachable(settings, lambda: _trusted_ledger(settings))
+    ledger = trusted_ledger(settings)
     try:
-        anchored = _anchored(settings, ledger)
+        held = anchored(settings, ledger)
         try:
-            anchored.head()
-            application = build(settings, anchored)
+            held.head()
+            application = build(settings, held)
         except LedgerRegressed as error:
             # It starts all the same: callers get their HOLD, and its reason.
             _LOGGER.warning("%s", error)
@@ -127,137 +106,7 @@ def serve(deployment: Deployment) -> Application:
         for model in deployment.models
     ]
     settings = deployment.settings
-    return _assemble(settings, _anchored(settings, _served_ledger(settings)), resolved, World())
-
-
-def _when_reachable(settings: Settings, opened: Callable[[], Ledger]) -> Ledger:
-    """Open a ledger; while Redis does not answer, for a few seconds again.
-
-    One that was started a moment ago loads its data, and a busy machine is late with an answer.
-    """
-    deadline = time.monotonic() + (0 if settings.redis.host is None else _PATIENCE_SECONDS)
-    while True:
-        try:
-            return opened()
-        except LedgerUnavailable:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_RETRY_SECONDS)
-
-
-def _trusted_ledger(settings: Settings) -> Ledger:
-    """The ledger, once nothing speaks against it.
-
-    Raises:
-        LedgerError: it is damaged, or cannot be opened now.
-        ConfigurationError: in production, the server may lose what it acknowledged.
-    """
-    _trust_store(settings)
-    ledger = _first_opened(settings)
-    try:
-        if settings.redis.host is not None:
-            refuse_damaged(ledger, where=f"the ledger of book {settings.book!r} in Redis")
-    except BaseException:
-        ledger.close()
-        raise
-    return ledger
-
-
-def _first_opened(settings: Settings) -> Ledger:
-    """The ledger, made if this host knows of none; one that is gone is not made again."""
-    remembered = _remembered(settings)
-    try:
-        return open_ledger(settings, create=remembered is None)
-    except LedgerUnavailable as error:
-        if remembered is None:
-            raise
-        raise LedgerUnavailable(
-            f"{error}. Record {remembered.sequence} was acknowledged to this host before. If the "
-            "ledger is lost for good, `usdcop ledger reconcile --reason ...` accepts that"
-        ) from error
-
-
-def _served_ledger(settings: Settings) -> Ledger:
-    """The ledger of a worker, which starts, and says HOLD, also while it cannot be reached."""
-    if settings.redis.host is not None:
-        return RedisLedger(settings.book, create=False, lazy=True, **_served_redis(settings))
-    return ReopeningLedger(SqliteLedger.name, lambda: open_ledger(settings, create=False))
-
-
-def open_ledger(settings: Settings, *, create: bool) -> Ledger:
-    """The ledger that the settings name.
-
-    Raises:
-        LedgerError: it cannot be opened, or is not there and may not be made.
-    """
-    if settings.redis.host is None:
-        return SqliteLedger(Path(settings.state_path), create=create)
-    return _redis_ledger(settings, create=create)
-
-
-def _redis_ledger(settings: Settings, *, create: bool, lazy: bool = False) -> RedisLedger:
-    return RedisLedger(settings.book, create=create, lazy=lazy, **_redis_server(settings))
-
-
-def _redis_server(settings: Settings) -> dict[str, Any]:
-    """Where Redis is, for what nobody waits for: a start, or a command."""
-    redis = settings.redis
-    return {**_served_redis(settings), "timeout_ms": max(redis.timeout_ms, _UNHURRIED_MS)}
-
-
-def _served_redis(settings: Settings) -> dict[str, Any]:
-    """Where Redis is, for what a caller waits for."""
-    redis = settings.redis
-    return {
-        "host": redis.host,
-        "port": redis.port,
-        "db": redis.db,
-        "password": None if redis.password is None else redis.password.get_secret_value(),
-        "timeout_ms": redis.timeout_ms,
-    }
-
-
-def _anchored(settings: Settings, ledger: Ledger) -> AnchoredLedger:
-    """A ledger that is held against what it acknowledged to this host before."""
-    return AnchoredLedger(
-        ledger,
-        _memory(settings),
-        lambda inner, complaint: halt_regressed(complaint, _act_of(settings, inner, "ledger")),
-    )
-
-
-def _memory(settings: Settings) -> AnchorFile:
-    redis = settings.redis
-    store = (
-        f"sqlite:{settings.state_path}"
-        if redis.host is None
-        else f"redis://{redis.host}:{redis.port}/{redis.db} {settings.book}"
-    )
-    return AnchorFile(Path(settings.acknowledged_path), store)
-
-
-def _remembered(settings: Settings) -> Acknowledged | None:
-    memory = _memory(settings)
-    try:
-        return memory.read()
-    finally:
-        memory.close()
-
-
-def _trust_store(settings: Settings) -> None:
-    """Look at a store before anything is decided on it.
-
-    Raises:
-        LedgerCorrupt: it is damaged.
-        ConfigurationError: in production, the server may lose what it acknowledged.
-    """
-    if settings.redis.host is None:
-        refuse_damaged_file(Path(settings.state_path))
-        return
-    for problem in check_server(**_redis_server(settings)):
-        if problem.severe and settings.environment is Environment.PRODUCTION:
-            raise ConfigurationError(problem.message)
-        _LOGGER.warning("%s", problem.message)
+    return _assemble(settings, anchored(settings, served_ledger(settings)), resolved, World())
 
 
 def build(
@@ -343,76 +192,8 @@ def open_promotions(settings: Settings) -> Promotions:
             "MLOPS__STATE_PATH to its ledger"
         )
     calendar, world = SessionCalendar(settings.trading_hours, settings.calendar), World()
-    ledger = _anchored(settings, open_ledger(settings, create=False))
+    ledger = anchored(settings, open_ledger(settings, create=False))
     return LedgerPromotions(ledger, calendar, world.clock, world.new_id)
-
-
-@dataclass(frozen=True, slots=True)
-class RawBook:
-    """A book whose ledger is not held against what it acknowledged.
-
-    Attributes:
-        act: of a person.
-        remembered: the highest place that it acknowledged to this host.
-    """
-
-    act: Act
-    remembered: Acknowledged | None
-
-
-def open_book(settings: Settings, actor: str) -> Act:
-    """A person acts on the book by command; closing `ledger` is the caller's.
-
-    Raises:
-        LedgerError: the ledger cannot be opened.
-    """
-    return _act_of(settings, _anchored(settings, open_ledger(settings, create=False)), actor)
-
-
-def open_raw_book(settings: Settings, actor: str) -> RawBook:
-    """The same, to say what is to be done about a ledger that went backwards.
-
-    A file that is gone is made again, empty: to accept that loss is what it is opened for.
-
-    Raises:
-        LedgerError: the ledger cannot be opened.
-    """
-    remembered = _remembered(settings)
-    ledger = open_ledger(settings, create=remembered is not None)
-    return RawBook(_act_of(settings, ledger, actor), remembered)
-
-
-def readable_ledger(settings: Settings) -> SqliteReader | RedisLedger:
-    """The records of the book, however damaged they are; closing it is the caller's.
-
-    Raises:
-        LedgerError: there is nothing to be read.
-    """
-    if settings.redis.host is None:
-        return SqliteReader(Path(settings.state_path))
-    return _redis_ledger(settings, create=False, lazy=True)
-
-
-def copy_ledger(source: Readable, out: Path, progress: Callable[[int], None]) -> Copied:
-    """Copy all good records into a new SQLite file.
-
-    Raises:
-        LedgerUnavailable: something is there, or it cannot be written.
-    """
-    return copy_good(source, out, progress=progress)
-
-
-def _act_of(settings: Settings, ledger: Ledger, actor: str) -> Act:
-    world = World()
-    return Act(
-        ledger=ledger,
-        own_limits=settings.risk_limits,
-        configuration="",
-        calendar=SessionCalendar(settings.trading_hours, settings.calendar),
-        now=world.clock(),
-        new_id=world.new_id,
-        actor=actor,
-    )
 
 
 def configuration_values(settings: Settings, live: Mapping[str, str]) -> dict[str, Any]:

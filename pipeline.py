@@ -28,13 +28,14 @@ from risk.calendar import SessionCalendar, SessionStatus
 from risk.events import Draft, EventKind, timestamp
 from risk.fixed_point import to_nano
 from risk.fold import roll
-from risk.gate import Candidate, RiskStatus, Situation, Verdict, judge
+from risk.gate import judge
 from risk.ledger.protocol import Ledger
 from risk.ledger.retry import on_newest_state
 from risk.operator import HALT_FILE_ACTOR, record_halt
 from risk.orders import order_key
 from risk.sizing import PositionRecommendation, close_out, recommend
 from risk.state import OperatorMode, RiskState
+from risk.verdict import Candidate, RiskStatus, Situation, Verdict
 from runners.ensemble import Prediction
 
 __all__ = [

@@ -21,9 +21,9 @@ from pipeline import DecisionRequest, Desk, Models, decide, decoded_vector
 from risk.calendar import SessionCalendar
 from risk.configuration import configuration_hash, configuration_on_record
 from risk.events import Draft, Event, EventKind
-from risk.gate import RiskStatus
 from risk.ledger.protocol import Head, Ledger, Record
 from risk.state import RiskState
+from risk.verdict import RiskStatus
 
 __all__ = ["Difference", "Recomputed", "Recomputer"]
 

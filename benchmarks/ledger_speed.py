@@ -22,10 +22,10 @@ import numpy as np
 
 from benchmarks.stores import working_folder
 from benchmarks.table import print_table
-from bootstrap import copy_ledger, readable_ledger
 from config.load import load_settings
 from config.settings import CalendarSettings, RiskLimits, Settings, TradingHours
 from errors import ServiceError
+from ledgers import copy_ledger, readable_ledger
 from pipeline import DecisionRequest, decide
 from risk.calendar import SessionCalendar
 from risk.ledger.sqlite import SqliteLedger

@@ -10,10 +10,11 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bootstrap import configuration_values, open_book
+from bootstrap import configuration_values
 from commands.context import Context, command_line_actor, table_console
 from config.load import LoadedSettings
 from errors import ConfigurationError, InvalidRequest
+from ledgers import open_book
 from risk.changes import record_configuration
 from risk.configuration import configuration_hash, configuration_on_record
 

@@ -13,16 +13,11 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bootstrap import (
-    copy_ledger,
-    models_on_record,
-    open_ledger,
-    open_raw_book,
-    readable_ledger,
-)
+from bootstrap import models_on_record
 from commands.context import Context, command_line_actor, progress_of, table_console
 from errors import InvalidRequest, LedgerCorrupt, NotFound
 from features.tables import write_rows
+from ledgers import copy_ledger, open_ledger, open_raw_book, readable_ledger
 from recomputation import Recomputed, Recomputer
 from risk.events import GENESIS, Event, EventKind
 from risk.explanation import explain, in_a_line

@@ -17,10 +17,10 @@ from risk.breaker import BreakerState, breaches, breaker_state
 from risk.events import Draft, Event, EventKind
 from risk.exposure import exposure_of
 from risk.fold import fold, roll
-from risk.gate import RiskStatus
 from risk.ledger.protocol import Ledger
 from risk.ledger.retry import on_newest_state
 from risk.state import CauseKind, OperatorMode, RiskState
+from risk.verdict import RiskStatus
 from runners.signal import Signal
 
 __all__ = [

@@ -11,8 +11,9 @@ from risk.events import timestamp
 from risk.exposure import exposure_of
 from risk.fixed_point import from_micro, from_nano
 from risk.fold import roll
-from risk.gate import Candidate, Situation, Verdict, judge
+from risk.gate import judge
 from risk.state import Cause, CauseKind, OpenOrder, OperatorMode, RiskState
+from risk.verdict import Candidate, Situation, Verdict
 from runners.signal import Signal
 
 __all__ = ["Summary", "risk_metrics"]

@@ -10,7 +10,7 @@ from risk.acts import Act
 from risk.calendar import SessionCalendar
 from risk.events import Event
 from risk.fold import roll
-from risk.gate import Candidate, Situation, Verdict, judge
+from risk.gate import judge
 from risk.ledger.protocol import Ledger
 from risk.operator import Operated, record_halt, record_resume
 from risk.orders import Outcome, Released, record_release
@@ -18,6 +18,7 @@ from risk.reports import Reported, record_mark, record_position
 from risk.resets import record_reset
 from risk.results import Recorded, TradeResult, record_trade_result
 from risk.state import OperatorMode, ResetScope, RiskState
+from risk.verdict import Candidate, Situation, Verdict
 from runners.signal import Signal
 
 CONFIGURATION = "c" * 64

@@ -18,6 +18,7 @@ MODULES = (
     "cli",
     "deployment",
     "errors",
+    "ledgers",
     "pipeline",
     "recomputation",
     "resubmission",
@@ -196,7 +197,8 @@ def test_a_pure_file_touches_no_world(path: Path) -> None:
 def test_only_edges_and_bootstrap_know_what_lies_outside_of_them(path: Path) -> None:
     if group_of(path) in EDGES:
         return
-    outside = EDGES if group_of(path) == "bootstrap" else {*EDGES, "bootstrap"}
+    joins = {"bootstrap", "ledgers"}
+    outside = EDGES if group_of(path) in joins else {*EDGES, *joins}
     assert roots(path) & outside == set()
 
 

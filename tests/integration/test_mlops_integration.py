@@ -20,12 +20,12 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from bootstrap import open_ledger
 from config.load import DEFAULT_FILE, load_settings
 from config.settings import Environment
 from errors import ConfigurationError, LedgerUnavailable, ModelNotFound
 from features.compute import WINDOW, compute_vector
 from features.schema import USDCOP_M5
+from ledgers import open_ledger
 from risk.events import EventKind
 from risk.fold import fold
 from risk.ledger.sqlite import SqliteLedger

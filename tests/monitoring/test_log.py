@@ -12,7 +12,7 @@ from monitoring.observer import (
     ReportRecorded,
     ResultRecorded,
 )
-from risk.gate import RiskStatus
+from risk.verdict import RiskStatus
 from tests.monitoring.observations import decision
 
 

@@ -16,7 +16,6 @@ import pytest
 
 from errors import LedgerCorrupt, LedgerRegressed, LedgerUnavailable, StateMoved
 from risk.events import GENESIS, Draft, Event, EventKind
-from risk.gate import RiskStatus
 from risk.ledger.anchor_file import AnchorFile
 from risk.ledger.anchored import Acknowledged, AcknowledgedMemory, AnchoredLedger, AnchorInMemory
 from risk.ledger.memory import MemoryLedger
@@ -24,6 +23,7 @@ from risk.ledger.protocol import Head, Ledger, Record
 from risk.ledger.sqlite import SqliteLedger
 from risk.operator import halt_regressed
 from risk.state import OperatorMode
+from risk.verdict import RiskStatus
 from tests.book import Book
 from tests.risk.anchoring import anchor_of, anchored_ledger
 from tests.risk.test_ledger_contract import AT, decision, result

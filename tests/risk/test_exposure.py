@@ -15,7 +15,7 @@ from pipeline import DecisionRequest, decide
 from risk.breaker import BreakerState, breaker_state
 from risk.exposure import Exposure, exposure_of
 from risk.fixed_point import from_nano, to_nano
-from risk.gate import Candidate, RiskStatus, Situation, judge
+from risk.gate import judge
 from risk.ledger.memory import MemoryLedger
 from risk.orders import Outcome
 from risk.sizing import close_out, recommend
@@ -31,6 +31,7 @@ from risk.state import (
     ResetScope,
     RiskState,
 )
+from risk.verdict import Candidate, RiskStatus, Situation
 from runners.signal import Signal
 from tests.book import MONDAY_NOON_UTC, Book
 from tests.fakes import BUY, SELL, FixedVoter, desk_of

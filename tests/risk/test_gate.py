@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from config.settings import CalendarSettings, RiskLimits, TradingHours
 from errors import ConfigurationError
 from risk.calendar import SessionCalendar
-from risk.gate import RiskStatus
 from risk.ledger.memory import MemoryLedger
 from risk.state import ResetScope
+from risk.verdict import RiskStatus
 from runners.signal import Signal
 from tests.book import Book
 

@@ -6,8 +6,8 @@ import pytest
 
 from errors import Conflict, InvalidRequest
 from risk.events import EventKind
-from risk.gate import RiskStatus
 from risk.state import CauseKind, ResetScope
+from risk.verdict import RiskStatus
 from tests.book import Book
 
 

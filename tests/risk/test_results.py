@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from config.settings import RiskLimits
 from errors import Conflict, InvalidRequest
 from risk.breaker import BreakerState, breaker_state
-from risk.gate import RiskStatus
 from risk.ledger.memory import MemoryLedger
 from risk.results import TradeResult
 from risk.state import CauseKind
+from risk.verdict import RiskStatus
 from tests.book import Book
 
 LOSS = -0.001

@@ -42,13 +42,13 @@ from risk.changes import record_configuration
 from risk.configuration import configuration_hash
 from risk.events import GENESIS, Draft, Event, EventKind
 from risk.fold import fold
-from risk.gate import RiskStatus
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.protocol import Head, Ledger, Record
 from risk.ledger.redis import RedisLedger
 from risk.ledger.sqlite import SqliteLedger
 from risk.orders import Outcome
 from risk.state import CauseKind, OperatorMode, ResetScope, RiskState
+from risk.verdict import RiskStatus
 from risk.verification import examine, records_of
 from tests.book import MONDAY_NOON_UTC, Book
 from tests.fakes import FixedVoter, desk_of
