@@ -13,7 +13,7 @@ export BENTOML_DO_NOT_TRACK := true
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint types bundle image export-env train-demo lock clean
+.PHONY: help serve test check bench lint types bundle image export-env train-demo lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ types: $(VENV)/test
 	$(BIN)/mypy
 
 check: lint types test ## Lint, types, tests
+
+bench: $(VENV)/test ## Print the figures of features and vetoes (on your own with BARS=file MACRO=file)
+	$(BIN)/python -m benchmarks.features $(if $(BARS),--bars "$(BARS)") $(if $(MACRO),--macro "$(MACRO)")
+	$(BIN)/python -m benchmarks.vetoes $(if $(BARS),--bars "$(BARS)") $(if $(MACRO),--macro "$(MACRO)") $(VETOES)
 
 bundle: $(VENV)/runtime ## Build a Bento with the live versions of the models pinned in it
 	$(BIN)/usdcop bundle

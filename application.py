@@ -11,6 +11,7 @@ from typing import Any
 
 from config.settings import Settings
 from features.cache import FeatureCache
+from features.feed import MarketFeed
 from features.schema import Schema
 from monitoring.statistics import Statistics
 from pipeline import Desk
@@ -53,6 +54,7 @@ class Application:
         schema: names of the observation; None when the models read something else.
         ledger: events and risk state.
         cache: feature vectors by timestamp.
+        feed: bars and macro values, and the vectors made of them.
         statistics: counts of this process.
         desk: what `pipeline.decide` needs.
         configuration_values: limits and models whose hash is `desk.configuration`.
@@ -66,6 +68,7 @@ class Application:
     schema: Schema | None
     ledger: Ledger
     cache: FeatureCache
+    feed: MarketFeed
     statistics: Statistics
     desk: Desk
     configuration_values: Mapping[str, Any]
@@ -77,5 +80,7 @@ class Application:
         return self.settings.observation_dim
 
     def close(self) -> None:
-        """Release the ledger. Closing twice is harmless."""
+        """Release the stores. Closing twice is harmless."""
+        self.feed.close()
+        self.cache.close()
         self.ledger.close()

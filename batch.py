@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from answers import batch_row, system_error_row
-from errors import InferenceFault, LedgerError
+from errors import InferenceFault, StoreError
+from features.state_features import without_state
+from features.vetoes import refused_rows
 from monitoring.observer import BatchDecided
-from pipeline import Desk, obey_halt_file, predict
+from pipeline import Desk, obey_halt_file
+from reading import predict
 from risk.calendar import SessionStatus
 from risk.events import Draft, EventKind, timestamp
 from risk.fold import roll
@@ -24,6 +27,8 @@ from risk.state import RiskState
 from risk.verdict import Candidate, Situation, Verdict
 from runners.ensemble import ENSEMBLE_NAME, Prediction
 from runners.signal import Signal
+
+_UNFAMILIAR = ("a row alone is told why",)
 
 __all__ = ["BatchRequest", "decide_batch", "decide_batch_without_knowing"]
 
@@ -67,7 +72,7 @@ def decide_batch(request: BatchRequest, desk: Desk) -> dict[str, Any]:
             fault, rows = str(error), _held(request)
         _record_batch(request, rows, fault, state, desk, now, batch_id)
         sequence = state.sequence
-    except LedgerError as error:
+    except StoreError as error:
         fault, rows = str(error), _held(request)
     elapsed = desk.timer() - started
     desk.observer.observe(BatchDecided(rows=len(rows), seconds=elapsed / 1e9, fault=fault))
@@ -114,18 +119,22 @@ def _batch_rows(
     session: SessionStatus,
     now: datetime,
 ) -> list[dict[str, Any]]:
-    """One dictionary a row. Rows differ in signal and confidence only, so few are judged."""
-    verdicts: dict[tuple[Signal, bool], Verdict] = {}
+    """One dictionary a row. Rows differ in few respects, so few are judged."""
+    verdicts: dict[tuple[Signal, bool, bool], Verdict] = {}
+    references, of_market = desk.models.references(request.model_name), request.observations
+    if desk.schema is not None:
+        of_market = without_state(of_market, desk.schema)
     rows = []
-    for signal, confidence, probabilities in zip(
+    for signal, confidence, probabilities, refused in zip(
         prediction.signals,
         prediction.confidence.tolist(),
         prediction.probabilities.tolist(),
+        refused_rows(of_market, references).tolist(),
         strict=True,
     ):
-        kind = (signal, confidence >= desk.limits.min_confidence)
+        kind = (signal, confidence >= desk.limits.min_confidence, refused)
         if kind not in verdicts:
-            candidate = Candidate(signal, confidence)
+            candidate = Candidate(signal, confidence, unfamiliar=_UNFAMILIAR if refused else ())
             situation = Situation(candidate, state, desk.limits, session, now, desk.configuration)
             verdicts[kind] = judge(situation)
         checked = request.enforce_risk_checks

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from application import Application, World
+from config.document import read_document
 from config.load import load_settings
 from config.settings import EnsembleStrategy, ModelSettings, Settings
 from deployment import ChosenModel, Deployment
-from errors import LedgerRegressed, ModelMismatch
-from features.cache import MemoryFeatureCache
+from errors import ConfigurationError, InvalidRequest, LedgerRegressed, ModelMismatch
+from features.own_schema import schema_from_document
 from features.schema import USDCOP_M5, Schema
+from feeds import open_cache, open_feed, prepare_market
 from ledgers import anchored, open_ledger, served_ledger, trusted_ledger
 from models.choice import choose_models
 from models.on_record import LedgerPromotions
@@ -39,11 +41,13 @@ from risk.ledger.protocol import Ledger
 from runners.ensemble import Ensemble
 from runners.loading import load_runner
 from runners.runner import Runner
+from stores.documents import Documents
 
 __all__ = [
     "SHIPPED_MODELS",
     "build",
     "configuration_values",
+    "feature_schema",
     "live_versions",
     "models_on_record",
     "open_application",
@@ -87,6 +91,7 @@ def prepare(settings: Settings) -> Deployment:
             application = build(settings, ledger, offer=False)
     finally:
         ledger.close()
+    prepare_market(settings, World().clock())
     chosen = [
         ChosenModel(runner.name, runner.version, application.origins[runner.name])
         for runner in application.runners
@@ -115,6 +120,7 @@ def build(
     *,
     store: ModelStore | None = None,
     world: World | None = None,
+    documents: Documents | None = None,
     offer: bool = True,
 ) -> Application:
     """Choose the models, load them, join the parts, and put the configuration on record.
@@ -124,6 +130,7 @@ def build(
         ledger: open; stays the caller's to close if this raises.
         store: of models; by default the BentoML model store of this machine.
         world: time and randomness; by default the real ones.
+        documents: where bars and macro values are kept; by default the store of the settings.
         offer: put limits and models on record; in force they are if the book has none yet.
 
     Raises:
@@ -132,7 +139,7 @@ def build(
     live = ledger.head().state.live_models
     resolved = choose_models(settings, live, store or BentoModelStore(), SHIPPED_MODELS)
     world = world or World()
-    application = _assemble(settings, ledger, resolved, world)
+    application = _assemble(settings, ledger, resolved, world, documents)
     act = application.desk.act(world.clock(), _ACTOR)
     if offer and not offer_configuration(application.configuration_values, act):
         _LOGGER.warning(
@@ -143,14 +150,18 @@ def build(
 
 
 def _assemble(
-    settings: Settings, ledger: Ledger, resolved: Sequence[ResolvedModel], world: World
+    settings: Settings,
+    ledger: Ledger,
+    resolved: Sequence[ResolvedModel],
+    world: World,
+    documents: Documents | None = None,
 ) -> Application:
-    schema = _schema_of(settings)
+    schema = feature_schema(settings)
     runners = _load(settings, resolved, schema)
     models, statistics = Ensemble(runners, settings.ensemble.strategy), Statistics()
     calendar = SessionCalendar(settings.trading_hours, settings.calendar)
     calendar.status(world.clock())  # loads the holidays now and not with the first decision
-    values = _what_decides(settings, runners, schema)
+    values, cache = _what_decides(settings, runners, schema), open_cache(settings)
     desk = Desk(
         models=models,
         ledger=ledger,
@@ -163,6 +174,7 @@ def _assemble(
         new_id=world.new_id,
         halt_requested=HaltFile(Path(settings.halt_file)),
         observer=Observers([statistics, PrometheusObserver(), LogObserver()]),
+        schema=schema,
     )
     return Application(
         settings=settings,
@@ -171,7 +183,8 @@ def _assemble(
         origins={model.stored.name: model.origin.value for model in resolved},
         schema=schema,
         ledger=ledger,
-        cache=MemoryFeatureCache(settings.book, settings.cache),
+        cache=cache,
+        feed=open_feed(settings, cache, schema, documents),
         statistics=statistics,
         desk=desk,
         configuration_values=values,
@@ -207,7 +220,7 @@ def configuration_values(settings: Settings, live: Mapping[str, str]) -> dict[st
         ModelError: a model cannot be resolved or loaded.
     """
     resolved = choose_models(settings, live, BentoModelStore(), SHIPPED_MODELS)
-    schema = _schema_of(settings)
+    schema = feature_schema(settings)
     return _what_decides(settings, _load(settings, resolved, schema), schema)
 
 
@@ -251,8 +264,34 @@ def live_versions(settings: Settings, live: Mapping[str, str]) -> dict[str, str]
     return {model.stored.name: model.stored.version for model in resolved}
 
 
-def _schema_of(settings: Settings) -> Schema | None:
-    return USDCOP_M5 if settings.observation_dim == len(USDCOP_M5.names) else None
+def feature_schema(settings: Settings) -> Schema | None:
+    """The feature schema that the settings name; None when nobody names the numbers.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or its schema has another length.
+    """
+    builtin = USDCOP_M5 if settings.observation_dim == len(USDCOP_M5.names) else None
+    document = _own_schema_document(settings)
+    if document is None:
+        return builtin
+    try:
+        schema = schema_from_document(document)
+    except InvalidRequest as error:
+        raise ConfigurationError(f"{settings.feature_schema}: {error.message}") from error
+    if len(schema.names) != settings.observation_dim:
+        raise ConfigurationError(
+            f"{settings.feature_schema} names {len(schema.names)} features, but the models read "
+            f"{settings.observation_dim}"
+        )
+    return schema
+
+
+def _own_schema_document(settings: Settings) -> dict[str, Any] | None:
+    """What the schema file of the settings holds; None when they name none."""
+    if settings.feature_schema is None:
+        return None
+    path = Path(settings.model_storage_path) / settings.feature_schema
+    return dict(read_document(path, settings.feature_schema))
 
 
 def _load(
@@ -276,6 +315,7 @@ def _what_decides(
         "ensemble": settings.ensemble.model_dump(mode="json"),
         "capital_usd": settings.capital_usd,
         "feature_schema": None if schema is None else schema.hash,
+        "own_schema": _own_schema_document(settings),
         "models": [
             {
                 "name": runner.name,

@@ -16,6 +16,7 @@ from commands.features import features
 from commands.keys import keys
 from commands.ledger import ledger
 from commands.models import models
+from commands.reference import reference
 from config.load import LoadedSettings, load_settings
 from config.settings import Settings
 from errors import RequestError, ServiceError
@@ -63,7 +64,7 @@ def usdcop(context: click.Context) -> None:
     context.ensure_object(Program)
 
 
-for command in (bundle, config, export, features, keys, ledger, models):
+for command in (bundle, config, export, features, keys, ledger, models, reference):
     usdcop.add_command(command)
 
 

@@ -8,9 +8,9 @@
     │   ├── ModelNotFound       neither the model store nor the storage path has it
     │   └── ModelMismatch       metadata, graph and configuration disagree
     ├── InferenceFault          a loaded model failed or gave no number; the decision is HOLD
-    ├── LedgerError             the ledger cannot be read or written; the decision is HOLD
-    │   ├── LedgerUnavailable   locked, full, gone; safe to try again
-    │   ├── LedgerCorrupt       a stored record is not what was written; start-up stops
+    ├── StoreError             the ledger cannot be read or written; the decision is HOLD
+    │   ├── StoreUnavailable   locked, full, gone; safe to try again
+    │   ├── StoreCorrupt       a stored record is not what was written; start-up stops
     │   ├── LedgerRegressed     the store holds less than was acknowledged; the decision is HOLD
     │   ├── StateMoved          the state changed since it was read; read again, retry
     │   └── KeyTaken            the idempotency key is bound already
@@ -31,10 +31,7 @@ __all__ = [
     "InferenceFault",
     "InvalidRequest",
     "KeyTaken",
-    "LedgerCorrupt",
-    "LedgerError",
     "LedgerRegressed",
-    "LedgerUnavailable",
     "ModelError",
     "ModelMismatch",
     "ModelNotFound",
@@ -43,6 +40,9 @@ __all__ = [
     "RequestError",
     "ServiceError",
     "StateMoved",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreUnavailable",
     "TooLarge",
 ]
 
@@ -71,27 +71,27 @@ class InferenceFault(ServiceError):
     """A loaded model failed, or gave an output that is no probability vector."""
 
 
-class LedgerError(ServiceError):
+class StoreError(ServiceError):
     """The ledger could not do what was asked of it."""
 
 
-class LedgerUnavailable(LedgerError):
+class StoreUnavailable(StoreError):
     """The store is locked, full or gone. Trying again is safe."""
 
 
-class LedgerCorrupt(LedgerError):
+class StoreCorrupt(StoreError):
     """A stored record is not the one that was written."""
 
 
-class LedgerRegressed(LedgerError):
+class LedgerRegressed(StoreError):
     """The store holds less, or something else, than this service was acknowledged before."""
 
 
-class StateMoved(LedgerError):
+class StateMoved(StoreError):
     """The risk state changed between reading it and appending to it."""
 
 
-class KeyTaken(LedgerError):
+class KeyTaken(StoreError):
     """An event with this idempotency key is on record already."""
 
 

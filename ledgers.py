@@ -15,7 +15,7 @@ from typing import Any
 
 from application import World
 from config.settings import Environment, Settings
-from errors import ConfigurationError, LedgerUnavailable
+from errors import ConfigurationError, StoreUnavailable
 from risk.acts import Act
 from risk.calendar import SessionCalendar
 from risk.ledger.anchor_file import AnchorFile
@@ -39,6 +39,7 @@ __all__ = [
     "open_raw_book",
     "readable_ledger",
     "served_ledger",
+    "served_redis",
     "trusted_ledger",
 ]
 
@@ -55,14 +56,14 @@ def trusted_ledger(settings: Settings) -> Ledger:
     ago loads its data, and a busy machine is late with an answer.
 
     Raises:
-        LedgerError: it is damaged, or cannot be opened now.
+        StoreError: it is damaged, or cannot be opened now.
         ConfigurationError: in production, the server may lose what it acknowledged.
     """
     deadline = time.monotonic() + (0 if settings.redis.host is None else _PATIENCE_SECONDS)
     while True:
         try:
             return _examined(settings)
-        except LedgerUnavailable:
+        except StoreUnavailable:
             if time.monotonic() >= deadline:
                 raise
             time.sleep(_RETRY_SECONDS)
@@ -85,10 +86,10 @@ def _first_opened(settings: Settings) -> Ledger:
     remembered = _remembered(settings)
     try:
         return open_ledger(settings, create=remembered is None)
-    except LedgerUnavailable as error:
+    except StoreUnavailable as error:
         if remembered is None:
             raise
-        raise LedgerUnavailable(
+        raise StoreUnavailable(
             f"{error}. Record {remembered.sequence} was acknowledged to this host before. If the "
             "ledger is lost for good, `usdcop ledger reconcile --reason ...` accepts that"
         ) from error
@@ -97,7 +98,7 @@ def _first_opened(settings: Settings) -> Ledger:
 def served_ledger(settings: Settings) -> Ledger:
     """The ledger of a worker, which starts, and says HOLD, also while it cannot be reached."""
     if settings.redis.host is not None:
-        return RedisLedger(settings.book, create=False, lazy=True, **_served_redis(settings))
+        return RedisLedger(settings.book, create=False, lazy=True, **served_redis(settings))
     return ReopeningLedger(SqliteLedger.name, lambda: open_ledger(settings, create=False))
 
 
@@ -105,7 +106,7 @@ def open_ledger(settings: Settings, *, create: bool) -> Ledger:
     """The ledger that the settings name.
 
     Raises:
-        LedgerError: it cannot be opened, or is not there and may not be made.
+        StoreError: it cannot be opened, or is not there and may not be made.
     """
     if settings.redis.host is None:
         return SqliteLedger(Path(settings.state_path), create=create)
@@ -119,10 +120,10 @@ def _redis_ledger(settings: Settings, *, create: bool, lazy: bool = False) -> Re
 def _redis_server(settings: Settings) -> dict[str, Any]:
     """Where Redis is, for what nobody waits for: a start, or a command."""
     redis = settings.redis
-    return {**_served_redis(settings), "timeout_ms": max(redis.timeout_ms, _UNHURRIED_MS)}
+    return {**served_redis(settings), "timeout_ms": max(redis.timeout_ms, _UNHURRIED_MS)}
 
 
-def _served_redis(settings: Settings) -> dict[str, Any]:
+def served_redis(settings: Settings) -> dict[str, Any]:
     """Where Redis is, for what a caller waits for."""
     redis = settings.redis
     return {
@@ -165,7 +166,7 @@ def _trust_store(settings: Settings) -> None:
     """Look at a store before anything is decided on it.
 
     Raises:
-        LedgerCorrupt: it is damaged.
+        StoreCorrupt: it is damaged.
         ConfigurationError: in production, the server may lose what it acknowledged.
     """
     if settings.redis.host is None:
@@ -194,7 +195,7 @@ def open_book(settings: Settings, actor: str) -> Act:
     """A person acts on the book by command; closing `ledger` is the caller's.
 
     Raises:
-        LedgerError: the ledger cannot be opened.
+        StoreError: the ledger cannot be opened.
     """
     return _act_of(settings, anchored(settings, open_ledger(settings, create=False)), actor)
 
@@ -205,7 +206,7 @@ def open_raw_book(settings: Settings, actor: str) -> RawBook:
     A file that is gone is made again, empty: to accept that loss is what it is opened for.
 
     Raises:
-        LedgerError: the ledger cannot be opened.
+        StoreError: the ledger cannot be opened.
     """
     remembered = _remembered(settings)
     ledger = open_ledger(settings, create=remembered is not None)
@@ -216,7 +217,7 @@ def readable_ledger(settings: Settings) -> SqliteReader | RedisLedger:
     """The records of the book, however damaged they are; closing it is the caller's.
 
     Raises:
-        LedgerError: there is nothing to be read.
+        StoreError: there is nothing to be read.
     """
     if settings.redis.host is None:
         return SqliteReader(Path(settings.state_path))
@@ -227,7 +228,7 @@ def copy_ledger(source: Readable, out: Path, progress: Callable[[int], None]) ->
     """Copy all good records into a new SQLite file.
 
     Raises:
-        LedgerUnavailable: something is there, or it cannot be written.
+        StoreUnavailable: something is there, or it cannot be written.
     """
     return copy_good(source, out, progress=progress)
 

@@ -9,23 +9,23 @@ an answer goes out only when it is on record (a `SYSTEM_ERROR` alone may go out 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from answers import Judged, decision_answer, system_error_answer
 from config.settings import RiskLimits
-from errors import InferenceFault, InvalidRequest, KeyTaken, LedgerError, LedgerRegressed
-from monitoring.observer import DecisionMade, Observer
+from errors import InferenceFault, KeyTaken, LedgerRegressed, StoreError
+from features.schema import Schema
+from features.state_features import BookValues
+from monitoring.observer import DecisionMade, ObservationVetoed, Observer
+from observation import DecisionRequest
+from reading import Models, Reading, book_values, read
 from resubmission import Repeat, answer_again
 from risk.acts import Act
 from risk.calendar import SessionCalendar, SessionStatus
-from risk.events import Draft, EventKind, timestamp
+from risk.events import Draft, EventKind
 from risk.fixed_point import to_nano
 from risk.fold import roll
 from risk.gate import judge
@@ -36,30 +36,8 @@ from risk.orders import order_key
 from risk.sizing import PositionRecommendation, close_out, recommend
 from risk.state import OperatorMode, RiskState
 from risk.verdict import Candidate, RiskStatus, Situation, Verdict
-from runners.ensemble import Prediction
 
-__all__ = [
-    "DecisionRequest",
-    "Desk",
-    "Models",
-    "decide",
-    "decide_without_knowing",
-    "decoded_vector",
-    "obey_halt_file",
-    "predict",
-]
-
-
-class Models(Protocol):
-    """The loaded models, alone and together."""
-
-    def predict(self, observations: NDArray[np.float32]) -> Prediction:
-        """The ensemble's view of (n, observation_dim) rows."""
-        ...
-
-    def predict_one(self, observations: NDArray[np.float32], name: str) -> Prediction:
-        """One model's view of them."""
-        ...
+__all__ = ["Desk", "decide", "decide_without_knowing", "obey_halt_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +56,7 @@ class Desk:
         new_id: a unique name for an event at this time.
         halt_requested: whether the halt file is there.
         observer: told of every decision.
+        schema: of the observation; None when nobody has named its numbers.
     """
 
     models: Models
@@ -91,6 +70,7 @@ class Desk:
     new_id: Callable[[datetime], str]
     halt_requested: Callable[[], bool]
     observer: Observer
+    schema: Schema | None = None
 
     def act(self, now: datetime, actor: str) -> Act:
         """Somebody does something to the book."""
@@ -103,61 +83,6 @@ class Desk:
             new_id=self.new_id,
             actor=actor,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRequest:
-    """One observation and what is asked of it.
-
-    Attributes:
-        observation: float32, (observation_dim,), finite.
-        observed_at: when it was known, aware; None when the caller did not say.
-        model_name: decide by this model alone; None for the ensemble.
-        enforce_risk_checks: False returns the raw signal, never approved.
-        order_id: the caller's name for the order; an approval binds it.
-        position: signed fraction of capital held now; None for the one reported last.
-        capital_usd: of this caller; None for the configured one.
-        dry_run: judge, but approve nothing.
-        caller: name of the key that asks.
-    """
-
-    observation: NDArray[np.float32]
-    observed_at: datetime | None = None
-    model_name: str | None = None
-    enforce_risk_checks: bool = True
-    order_id: str | None = None
-    position: float | None = None
-    capital_usd: float | None = None
-    dry_run: bool = False
-    caller: str = "local"
-
-    @property
-    def tradable(self) -> bool:
-        """Whether it may be approved."""
-        return self.enforce_risk_checks and not self.dry_run
-
-    def content(self) -> dict[str, Any]:
-        """What goes on record of it, and what makes a second one the same."""
-        observed_at = self.observed_at
-        return {
-            "vector": _encoded_vector(self.observation),
-            "observed_at": None if observed_at is None else timestamp(observed_at),
-            "model_name": self.model_name,
-            "enforce_risk_checks": self.enforce_risk_checks,
-            "order_id": self.order_id,
-            "position": self.position,
-            "capital_usd": self.capital_usd,
-            "dry_run": self.dry_run,
-        }
-
-
-def _encoded_vector(observation: NDArray[np.float32]) -> str:
-    return base64.b64encode(observation.astype("<f4").tobytes()).decode()
-
-
-def decoded_vector(text: str) -> NDArray[np.float32]:
-    """The observation of a decision on record, (observation_dim,)."""
-    return np.frombuffer(base64.b64decode(text), dtype="<f4")
 
 
 def decide(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
@@ -181,7 +106,7 @@ def decide(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
         answer = _not_judged(
             request, str(fault), now, decision_id, status=RiskStatus.LEDGER_REGRESSED
         )
-    except LedgerError as fault:
+    except StoreError as fault:
         answer = _not_judged(request, str(fault), now, decision_id)
     elapsed = desk.timer() - started
     answer["latency_ms"] = elapsed / 1e6
@@ -196,16 +121,28 @@ def _decide(
     again = _repeated(request, desk, now)
     if again is not None:
         return again
-    prediction = predict(desk.models, request.observation[np.newaxis, :], request.model_name)
-    _refuse_shadow(request, prediction)
+    # A policy that sees the book is asked anew whenever the book has changed.
+    reading = None if _reads_book(request, desk) else _read(request, desk, None)
     try:
-        return _judge_and_record(request, prediction, desk, now, decision_id)
+        return _judge_and_record(request, reading, desk, now, decision_id)
     except KeyTaken:
         # The same order was asked for twice at once, and the other one was faster.
         again = _repeated(request, desk, now)
         if again is None:
             raise
         return again
+
+
+def _reads_book(request: DecisionRequest, desk: Desk) -> bool:
+    return request.fill_state and desk.schema is not None and bool(desk.schema.state_columns)
+
+
+def _read(request: DecisionRequest, desk: Desk, book: BookValues | None) -> Reading:
+    reading = read(request, desk.models, desk.schema, book)
+    if reading.vetoes:
+        names = tuple((veto.kind.value, veto.name) for veto in reading.vetoes)
+        desk.observer.observe(ObservationVetoed(names))
+    return reading
 
 
 def _repeated(request: DecisionRequest, desk: Desk, now: datetime) -> dict[str, Any] | None:
@@ -224,7 +161,7 @@ def obey_halt_file(desk: Desk, now: datetime) -> None:
     """Put a halt on record when the halt file is there and the book is not halted yet.
 
     Raises:
-        LedgerError: it could not be stored.
+        StoreError: it could not be stored.
     """
     if not desk.halt_requested():
         return
@@ -233,23 +170,12 @@ def obey_halt_file(desk: Desk, now: datetime) -> None:
     record_halt(OperatorMode.HALTED, "the halt file is there", desk.act(now, HALT_FILE_ACTOR))
 
 
-def predict(models: Models, rows: NDArray[np.float32], name: str | None) -> Prediction:
-    """Ask the ensemble, or the one model that is named."""
-    return models.predict(rows) if name is None else models.predict_one(rows, name)
-
-
-def _refuse_shadow(request: DecisionRequest, prediction: Prediction) -> None:
-    """A model without a vote must not trade by being asked alone."""
-    if request.tradable and request.model_name is not None and prediction.outputs[0].weight == 0:
-        raise InvalidRequest(
-            f"model {request.model_name!r} is a shadow (weight 0) and may not trade; "
-            "send `dry_run: true` to see what it would do",
-            code="shadow_model",
-        )
-
-
 def _judge_and_record(
-    request: DecisionRequest, prediction: Prediction, desk: Desk, now: datetime, decision_id: str
+    request: DecisionRequest,
+    reading: Reading | None,
+    desk: Desk,
+    now: datetime,
+    decision_id: str,
 ) -> dict[str, Any]:
     """Judge on the newest state until the verdict is on record beside that very state."""
     session = desk.calendar.status(now)
@@ -263,9 +189,11 @@ def _judge_and_record(
         if again is not None:
             return again
         tried = True
-        judged = _judge(request, prediction, desk, roll(stored, session.day), session, now)
-        answer = decision_answer(judged, prediction, desk.limits, now, decision_id)
-        draft = _decision_draft(request, answer, desk, now, session.day, stored)
+        state = roll(stored, session.day)
+        seen = reading or _read(request, desk, book_values(request, state, session, now))
+        judged = _judge(request, seen.candidate, desk, state, session, now)
+        answer = decision_answer(judged, seen.prediction, desk.limits, now, decision_id)
+        draft = _decision_draft(request, answer, desk, now, session.day, stored, seen.book)
         # Only an approval depends on the state staying as it was judged.
         expected = stored.sequence if judged.approved else None
         desk.ledger.append([draft], expected=expected, durable=judged.approved)
@@ -276,24 +204,20 @@ def _judge_and_record(
 
 def _judge(
     request: DecisionRequest,
-    prediction: Prediction,
+    candidate: Candidate,
     desk: Desk,
     state: RiskState,
     session: SessionStatus,
     now: datetime,
 ) -> Judged:
-    signal, confidence = prediction.signals[0], float(prediction.confidence[0])
-    candidate = Candidate(
-        signal, confidence, request.observed_at, request.order_id, request.position
-    )
     verdict = judge(Situation(candidate, state, desk.limits, session, now, desk.configuration))
     recommendation = None
     if verdict.approved and request.tradable:
         capital = desk.capital_usd if request.capital_usd is None else request.capital_usd
         recommendation = _sized(candidate, verdict, state, desk.limits, capital)
     return Judged(
-        raw_signal=signal,
-        confidence=confidence,
+        raw_signal=candidate.signal,
+        confidence=candidate.confidence,
         verdict=verdict,
         state=state,
         session=session,
@@ -336,7 +260,7 @@ def _record_fault(
         stored = {**answer, "state_sequence": state.sequence}
         day = desk.calendar.day(now)
         desk.ledger.append([_decision_draft(request, stored, desk, now, day, state)])
-    except LedgerError:
+    except StoreError:
         return answer
     return stored
 
@@ -348,6 +272,7 @@ def _decision_draft(
     now: datetime,
     day: date,
     state: RiskState,
+    book: BookValues | None = None,
 ) -> Draft:
     """What was decided, with all it was made from, so that it can be made again."""
     order = _bound_order(request, answer)
@@ -358,7 +283,8 @@ def _decision_draft(
         day=day,
         actor=request.caller,
         payload={
-            **request.content(),
+            **request.to_json(),
+            "book": None if book is None else asdict(book),
             "configuration": desk.configuration,
             "state": state.to_json(),
             "order": order,

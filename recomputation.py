@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from config.settings import CalendarSettings, RiskLimits, TradingHours
 from errors import NotFound, ServiceError
+from features.own_schema import schema_from_document
+from features.schema import USDCOP_M5, Schema
 from monitoring.observer import Observers
-from pipeline import DecisionRequest, Desk, Models, decide, decoded_vector
+from observation import DecisionRequest
+from pipeline import Desk, decide
+from reading import Models
 from risk.calendar import SessionCalendar
 from risk.configuration import configuration_hash, configuration_on_record
 from risk.events import Draft, Event, EventKind
@@ -83,7 +86,7 @@ class Recomputer:
 
         Raises:
             NotFound: the event is no decision.
-            LedgerError: the ledger cannot be read.
+            StoreError: the ledger cannot be read.
         """
         if event.kind is not EventKind.DECISION:
             raise NotFound(f"{event.event_id} is a {event.kind.value} and no decision")
@@ -96,7 +99,7 @@ class Recomputer:
         desk = self._desk(record["configuration"])
         if isinstance(desk, str):
             return Recomputed(event.event_id, obstacle=desk)
-        answer = decide(_request(event), desk.at(event))
+        answer = decide(DecisionRequest.from_json(event.payload, event.actor), desk.at(event))
         return Recomputed(event.event_id, tuple(_differences(recorded, answer)))
 
     def _desk(self, digest: str) -> _Desk | str:
@@ -128,6 +131,7 @@ class _Desk:
             CalendarSettings.model_validate(values["calendar"]),
         )
         self._capital_usd: float = values["capital_usd"]
+        self._schema = _schema_of(values)
 
     def at(self, event: Event) -> Desk:
         """The desk as it was when a decision was made."""
@@ -143,7 +147,15 @@ class _Desk:
             new_id=lambda _: event.event_id,
             halt_requested=lambda: False,
             observer=Observers([]),
+            schema=self._schema,
         )
+
+
+def _schema_of(values: Mapping[str, Any]) -> Schema | None:
+    """The feature schema of a configuration on record; None where nobody named the numbers."""
+    if values.get("own_schema") is not None:
+        return schema_from_document(values["own_schema"])
+    return USDCOP_M5 if values["feature_schema"] == USDCOP_M5.hash else None
 
 
 class _Then:
@@ -184,22 +196,6 @@ class _Then:
 
     def close(self) -> None:
         pass
-
-
-def _request(event: Event) -> DecisionRequest:
-    record = event.payload
-    observed_at = record["observed_at"]
-    return DecisionRequest(
-        observation=decoded_vector(record["vector"]),
-        observed_at=None if observed_at is None else datetime.fromisoformat(observed_at),
-        model_name=record["model_name"],
-        enforce_risk_checks=record["enforce_risk_checks"],
-        order_id=record["order_id"],
-        position=record["position"],
-        capital_usd=record["capital_usd"],
-        dry_run=record["dry_run"],
-        caller=event.actor,
-    )
 
 
 def _differences(recorded: object, now: object, path: str = "") -> list[Difference]:

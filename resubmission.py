@@ -43,7 +43,7 @@ def answer_again(repeat: Repeat, act: Act) -> dict[str, Any]:
 
     Raises:
         Conflict: the request has other content than the approval.
-        LedgerError: what is answered could not be stored.
+        StoreError: what is answered could not be stored.
     """
     _refuse_other_content(repeat)
 

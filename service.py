@@ -22,6 +22,13 @@ from api.access import Access, check_access
 from api.guard import App, Guard
 from api.halts import watch_halt_file
 from api.handlers import Handlers
+from api.market_handlers import MarketHandlers
+from api.market_messages import (
+    MacroAnswer,
+    MacroRequest,
+    MarketBarsAnswer,
+    MarketBarsRequest,
+)
 from api.messages import (
     BatchAnswer,
     BatchInferenceRequest,
@@ -41,6 +48,7 @@ from api.messages import (
     TradeResultRequest,
 )
 from api.orphan import stop_when_orphaned
+from api.turns import Turns
 from api.web import create_web
 from bootstrap import prepare, serve
 from config.load import load_settings
@@ -79,11 +87,17 @@ def guard(app: App) -> Guard:
         app,
         access=Access(settings),
         max_body_bytes=min(SMALL_BODY_BYTES, settings.access.max_body_bytes),
-        bulky={"/v1/inference/batch": settings.access.max_body_bytes},
+        bulky={
+            "/v1/inference/batch": settings.access.max_body_bytes,
+            "/v1/market/bars": settings.access.max_body_bytes,
+            "/v1/market/macro": settings.access.max_body_bytes,
+        },
         new_request_id=lambda: secrets.token_hex(8),
         fields={
             "/v1/inference": tuple(InferenceRequest.model_fields),
             "/v1/inference/batch": tuple(BatchInferenceRequest.model_fields),
+            "/v1/market/bars": tuple(MarketBarsRequest.model_fields),
+            "/v1/market/macro": tuple(MacroRequest.model_fields),
             "/v1/risk/trade-result": tuple(TradeResultRequest.model_fields),
             "/v1/risk/position": tuple(PositionRequest.model_fields),
             "/v1/risk/mark": tuple(MarkRequest.model_fields),
@@ -130,7 +144,9 @@ class DecisionService:
         logging.getLogger("usdcop").setLevel(deployment().settings.logging.level)
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_a_fault)
         self.application = serve(deployment())
-        self.handlers = Handlers(self.application)
+        self.turns = Turns()
+        self.handlers = Handlers(self.application, self.turns)
+        self.market = MarketHandlers(self.application, self.turns)
         web.state.application = self.application
 
     @bentoml.on_startup
@@ -150,7 +166,7 @@ class DecisionService:
         """Finish what is under way and close the ledger."""
         for watch in self.watches:
             watch.cancel()
-        self.handlers.close()
+        self.turns.close()
         self.application.close()
 
     @bentoml.api(route="/v1/inference", input_spec=InferenceRequest, output_spec=InferenceAnswer)
@@ -164,6 +180,18 @@ class DecisionService:
     async def inference_batch(self, **fields: Any) -> Response:
         """Judge many observations against one state; nothing is approved."""
         return await self.handlers.inference_batch(BatchInferenceRequest.model_construct(**fields))
+
+    @bentoml.api(
+        route="/v1/market/bars", input_spec=MarketBarsRequest, output_spec=MarketBarsAnswer
+    )
+    async def market_bars(self, **fields: Any) -> Response:
+        """Take complete five-minute bars; with `decide`, decide on the newest of them."""
+        return await self.market.market_bars(MarketBarsRequest.model_construct(**fields))
+
+    @bentoml.api(route="/v1/market/macro", input_spec=MacroRequest, output_spec=MacroAnswer)
+    async def market_macro(self, **fields: Any) -> Response:
+        """Take daily macro values; they are known from the day after their date on."""
+        return await self.market.market_macro(MacroRequest.model_construct(**fields))
 
     @bentoml.api(
         route="/v1/risk/trade-result",

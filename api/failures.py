@@ -17,12 +17,12 @@ from errors import (
     Conflict,
     KeyTaken,
     LedgerRegressed,
-    LedgerUnavailable,
     NotFound,
     NotReady,
     RequestError,
     ServiceError,
     StateMoved,
+    StoreUnavailable,
     TooLarge,
 )
 
@@ -36,7 +36,7 @@ STATUSES: tuple[tuple[type[ServiceError], int], ...] = (
     (RequestError, 400),
     (KeyTaken, 409),
     (StateMoved, 503),
-    (LedgerUnavailable, 503),
+    (StoreUnavailable, 503),
     (LedgerRegressed, 503),
     (ServiceError, 500),
 )
@@ -93,7 +93,7 @@ class Failure:
 def status_of(error: ServiceError) -> int:
     """The HTTP status of an error of the tree in `errors`.
 
-    >>> status_of(NotFound("no decision 7")), status_of(LedgerUnavailable("locked"))
+    >>> status_of(NotFound("no decision 7")), status_of(StoreUnavailable("locked"))
     (404, 503)
     """
     return next(status for kind, status in STATUSES if isinstance(error, kind))

@@ -1,22 +1,14 @@
-"""From a validated body to a call into the pipeline, and from its result to bytes.
+"""From a validated body to a call into the pipeline, and from its result to JSON values."""
 
-Everything that touches the ledger runs on one thread of its own: the event loop never waits
-for a disk, and one process never contends with itself.
-"""
-
-import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import orjson
 from fastapi import Response
 from numpy.typing import NDArray
 
-from api.access import current_caller
-from api.failures import failure_of
+from api.deciding import Observed, approved_observation, chosen_model, decided
 from api.messages import (
     BatchInferenceRequest,
     HaltRequest,
@@ -28,25 +20,21 @@ from api.messages import (
     ResumeRequest,
     TradeResultRequest,
 )
-from api.vectors import batch_vectors, request_vector
+from api.turns import Turns
+from api.vectors import batch_vectors, request_observation
 from application import Application
 from batch import BatchRequest, decide_batch, decide_batch_without_knowing
-from errors import InvalidRequest, NotFound, NotReady, RequestError, ServiceError, TooLarge
+from errors import InvalidRequest, NotFound, RequestError, TooLarge
 from monitoring.observer import OperatorActed, ReportRecorded, ResultRecorded
-from pipeline import (
-    DecisionRequest,
-    decide,
-    decide_without_knowing,
-    decoded_vector,
-    obey_halt_file,
-)
+from observation import DecisionRequest
+from pipeline import obey_halt_file
 from risk.acts import Act
 from risk.breaker import breaker_state
 from risk.events import timestamp
 from risk.fixed_point import from_nano
 from risk.fold import roll
 from risk.operator import Operated, record_halt, record_resume
-from risk.orders import Outcome, order_key, record_release
+from risk.orders import Outcome, record_release
 from risk.reports import Reported, record_mark, record_position
 from risk.resets import record_reset
 from risk.results import TradeResult, record_trade_result
@@ -56,10 +44,6 @@ from risk.summary import risk_metrics
 __all__ = ["Handlers"]
 
 _LOGGER = logging.getLogger("usdcop.api")
-_MOST_WAITING = 1024
-_LONGEST_WAIT = 4.0  # seconds; BentoML cuts a request off at `traffic.timeout`, in words of its own
-
-Result = TypeVar("Result")
 
 
 class Handlers:
@@ -67,21 +51,20 @@ class Handlers:
 
     Args:
         application: what `bootstrap` built.
+        turns: for all that touches the ledger.
     """
 
-    def __init__(self, application: Application) -> None:
-        self._application = application
+    def __init__(self, application: Application, turns: Turns) -> None:
+        self._application, self._turns = application, turns
         self._desk = application.desk
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
-        self._waiting = 0
 
     async def inference(self, message: InferenceRequest) -> Response:
         """Decide on one observation."""
-        return await self._answer(lambda caller: self._decide(message, caller))
+        return await self._turns.answer(lambda caller: self._decide(message, caller))
 
     async def inference_batch(self, message: BatchInferenceRequest) -> Response:
         """Decide on many; nothing is approved."""
-        return await self._answer(lambda caller: self._decide_batch(message, caller))
+        return await self._turns.answer(lambda caller: self._decide_batch(message, caller))
 
     async def trade_result(self, message: TradeResultRequest) -> Response:
         """Put a closed trade on record."""
@@ -119,51 +102,19 @@ class Handlers:
 
     async def obey_halt_file(self) -> None:
         """Halt the book if the halt file is there, also while nobody asks for a decision."""
-        await self._run(lambda: obey_halt_file(self._desk, self._desk.clock()))
-
-    def close(self) -> None:
-        """Finish what is under way."""
-        self._thread.shutdown(wait=True)
+        await self._turns.run(lambda: obey_halt_file(self._desk, self._desk.clock()))
 
     async def _act(self, work: Callable[[Act], dict[str, Any]]) -> Response:
         desk = self._desk
-        return await self._answer(lambda caller: work(desk.act(desk.clock(), caller)))
-
-    async def _answer(self, work: Callable[[str], dict[str, Any]]) -> Response:
-        caller = current_caller.get().name
-        try:
-            content = await self._run(lambda: work(caller))
-        except ServiceError as error:
-            failure = failure_of(error)
-            return Response(failure.body, failure.status, media_type="application/json")
-        return Response(orjson.dumps(content), media_type="application/json")
-
-    async def _run(self, work: Callable[[], Result]) -> Result:
-        if self._waiting >= _MOST_WAITING:
-            raise NotReady(
-                f"{self._waiting} requests are waiting; send this one again later",
-                code="overloaded",
-            )
-        self._waiting += 1
-        job = self._thread.submit(work)
-        try:
-            async with asyncio.timeout(_LONGEST_WAIT):
-                return await asyncio.shield(asyncio.wrap_future(job))
-        except TimeoutError:
-            if job.cancel():
-                raise NotReady(
-                    f"the request waited {_LONGEST_WAIT:g} s and was not begun; send it again",
-                    code="overloaded",
-                ) from None
-            # It runs already: what it puts on record must be told.
-            return await asyncio.wrap_future(job)
-        finally:
-            self._waiting -= 1
+        return await self._turns.answer(lambda caller: work(desk.act(desk.clock(), caller)))
 
     def _decide(self, message: InferenceRequest, caller: str) -> dict[str, Any]:
+        observed = self._observation(message)
         request = DecisionRequest(
-            observation=self._vector(message),
+            observation=observed.vector,
             observed_at=message.timestamp,
+            evidence=observed.evidence,
+            fill_state=observed.fill_state,
             model_name=self._chosen_model(message),
             enforce_risk_checks=message.enforce_risk_checks,
             order_id=message.order_id,
@@ -172,31 +123,21 @@ class Handlers:
             dry_run=message.dry_run,
             caller=caller,
         )
-        try:
-            answer = decide(request, self._desk)
-        except RequestError:
-            raise
-        except Exception:
-            # The edge: whatever went wrong, the desk gets a HOLD and the fault is on the log.
-            _LOGGER.exception("a decision failed")
-            answer = decide_without_knowing(request, self._desk)
+        answer = decided(request, self._desk)
         sent = message.observation is not None or message.features is not None
         if sent and message.timestamp is not None:
-            self._application.cache.put(message.timestamp, request.observation, self._desk.clock())
+            self._application.cache.put(message.timestamp, observed.vector, self._desk.clock())
         return answer
 
-    def _vector(self, message: InferenceRequest) -> NDArray[np.float32]:
-        """The observation; of an order that is approved already, also when no cache has it."""
+    def _observation(self, message: InferenceRequest) -> Observed:
+        """What to decide on; of an order that is approved already, also when no cache has it."""
         try:
-            return request_vector(message, self._application, self._desk.clock())
+            return request_observation(message, self._application, self._desk.clock())
         except NotFound:
-            if message.order_id is None or message.timestamp is None:
+            approved = approved_observation(message.order_id, message.timestamp, self._desk)
+            if approved is None:
                 raise
-            approval = self._desk.ledger.by_key(order_key(message.order_id))
-            told = timestamp(message.timestamp)
-            if approval is None or approval.payload["observed_at"] != told:
-                raise
-            return decoded_vector(approval.payload["vector"])
+            return approved
 
     def _decide_batch(self, message: BatchInferenceRequest, caller: str) -> dict[str, Any]:
         most = self._application.settings.max_batch_size
@@ -236,16 +177,9 @@ class Handlers:
             return decide_batch_without_knowing(request, self._desk)
 
     def _chosen_model(self, message: InferenceRequest | BatchInferenceRequest) -> str | None:
-        """The model that decides alone; None for the ensemble."""
-        name = message.model_name
-        if name is not None and message.use_ensemble:
-            raise InvalidRequest(
-                f"model_name {name!r} means that model alone; leave out `use_ensemble: true`, "
-                "or leave out `model_name` for the ensemble"
-            )
-        if name is None and message.use_ensemble is False:
-            return self._application.models.first_name
-        return name
+        return chosen_model(
+            message.model_name, self._application, use_ensemble=message.use_ensemble
+        )
 
     def _record_result(self, message: TradeResultRequest, act: Act) -> dict[str, Any]:
         recorded = record_trade_result(TradeResult(**message.model_dump()), act)

@@ -4,20 +4,11 @@ Requests refuse what they do not know. Fractions are fractions: 0.08 is 8%. Time
 ISO 8601 with a zone.
 """
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    WithJsonSchema,
-)
+from pydantic import Field, StrictBool, WithJsonSchema
 
+from api.fields import Answer, Fraction, Name, Number, Reason, Request, Text, Time
 from risk.state import ResetScope
 
 __all__ = [
@@ -40,30 +31,7 @@ __all__ = [
 ]
 
 _MOST_VALUES = 4096
-_FIRST_YEAR, _LAST_YEAR = 1971, 2199
 
-
-def _only_text(value: object) -> object:
-    # pydantic would read a number, also one in quotes, as seconds since 1970.
-    if value is not None and not (isinstance(value, str) and value[4:5] == "-"):
-        raise ValueError("a time is ISO 8601 text with a zone, e.g. 2026-03-02T13:05:00Z")
-    return value
-
-
-def _near_the_present(value: datetime) -> datetime:
-    # Years at the ends of the calendar overflow when they change zone.
-    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
-        raise ValueError(f"the year must be {_FIRST_YEAR} to {_LAST_YEAR}, not {value.year}")
-    return value
-
-
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Time = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_near_the_present)]
-Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
-Name = Annotated[Text, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
-"""A caller's name for a trade or an order: printable ASCII, no blank at its ends."""
-Fraction = Annotated[Number, Field(ge=-10, le=10)]
-Reason = Annotated[str, Field(strict=True, max_length=500)]
 Rows = Annotated[
     list[Any],
     Field(min_length=1),
@@ -72,20 +40,6 @@ Rows = Annotated[
         {"type": "array", "items": {"type": "array", "items": {"type": "number"}}, "minItems": 1}
     ),
 ]
-
-
-class Request(BaseModel):
-    """Base of every body: nothing unknown."""
-
-    model_config = ConfigDict(
-        extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
-    )
-
-
-class Answer(BaseModel):
-    """Base of every answer."""
-
-    model_config = ConfigDict(protected_namespaces=(), use_attribute_docstrings=True)
 
 
 class InferenceRequest(Request):

@@ -1,42 +1,45 @@
-"""The vector of a request: from numbers, from names, or from the cache."""
+"""The vector of a request: from numbers, from names, from the cache, or from bars."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from api.deciding import Observed
 from api.messages import InferenceRequest
 from application import Application
 from errors import InvalidRequest, NotFound
+from features.bars import BAR_SECONDS
+from features.cache import CachedVector
 
-__all__ = ["batch_vectors", "request_vector"]
+__all__ = ["batch_vectors", "features_at", "request_observation"]
 
 # Held against exact types: bool is a kind of int to Python, but no number here.
 _NUMBERS = frozenset({float, int})
 _SOURCES = "`observation`, `features`, or `timestamp` alone"
 
 
-def request_vector(
+def request_observation(
     message: InferenceRequest, application: Application, now: datetime
-) -> NDArray[np.float32]:
-    """The observation of a request, (observation_dim,), finite.
+) -> Observed:
+    """The observation of a request, (observation_dim,), finite, and what it was made of.
 
     Raises:
         InvalidRequest: not exactly one source, a wrong length, a number that float32 cannot
             hold, or a name that the schema does not know.
-        NotFound: the cache has no vector for this timestamp.
+        NotFound: neither the cache nor the bars have a vector for this timestamp.
     """
     if message.observation is not None and message.features is not None:
         raise InvalidRequest(f"`observation` and `features` are both given; send one of {_SOURCES}")
     if message.observation is not None:
-        return _checked(message.observation, application.observation_dim)
+        return Observed(_checked(message.observation, application.observation_dim))
     if message.features is not None:
         return _by_name(message.features, application)
     if message.timestamp is not None:
-        return _cached(message.timestamp, application, now)
+        return _known(message.timestamp, application, now)
     raise InvalidRequest(f"there is nothing to decide on; send one of {_SOURCES}")
 
 
@@ -103,23 +106,44 @@ def _bounded(value: float) -> float:
         return np.inf
 
 
-def _by_name(features: dict[str, float], application: Application) -> NDArray[np.float32]:
+def _by_name(features: dict[str, float], application: Application) -> Observed:
     schema = application.schema
     if schema is None:
         raise InvalidRequest(
             f"the models read {application.observation_dim} values and no feature schema names "
             "them; send `observation`"
         )
-    return schema.order(features)
+    state = {schema.names[column] for column in schema.state_columns}
+    return Observed(schema.order(features), fill_state=not state & features.keys())
 
 
-def _cached(timestamp: datetime, application: Application, now: datetime) -> NDArray[np.float32]:
-    vector = application.cache.get(timestamp, now)
-    if vector is None:
-        ttl = application.settings.cache.ttl_seconds
-        raise NotFound(
-            f"no vector is cached for {timestamp.isoformat()}; send it with `observation` or "
-            f"`features` first (vectors are kept {ttl} s)",
-            code="features_not_found",
+def _known(timestamp: datetime, application: Application, now: datetime) -> Observed:
+    found = features_at(timestamp, application, now)
+    return Observed(found.vector, found.evidence, fill_state=True)
+
+
+def features_at(timestamp: datetime, application: Application, now: datetime) -> CachedVector:
+    """The vector that was known at a time.
+
+    Raises:
+        NotFound: there is none; the message says what would be right.
+    """
+    found = application.feed.at(timestamp, now)
+    if found is None:
+        raise NotFound(_not_found(timestamp, application), code="features_not_found")
+    return found
+
+
+def _not_found(timestamp: datetime, application: Application) -> str:
+    told = f"there is no vector of {timestamp.isoformat()}"
+    if application.feed.has_bar(timestamp):
+        known_at = timestamp + timedelta(seconds=BAR_SECONDS)
+        return (
+            f"{told}; the bar that starts then is known five minutes later: its vector is that of "
+            f"{known_at.isoformat()}"
         )
-    return vector
+    ttl = application.settings.cache.ttl_seconds
+    return (
+        f"{told}; send its bar to /v1/market/bars, or the vector itself with `observation` or "
+        f"`features` (such vectors are kept {ttl} s)"
+    )

@@ -7,15 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter, ValidationError
 
 from api.failures import failure_of
+from api.fields import Time
+from api.vectors import features_at
 from application import Application
-from errors import LedgerError, NotFound, ServiceError
-from pipeline import decoded_vector
+from errors import InvalidRequest, NotFound, ServiceError, StoreError
+from features.cache import CachedVector
+from features.reference import Reference
+from features.state_features import BookValues, filled, without_state
+from features.vetoes import vetoes
+from observation import decoded_vector
 from risk.events import Event, EventKind, timestamp
 from risk.summary import Summary
 
@@ -28,6 +36,7 @@ async def _application(request: Request) -> Application:
 
 
 App = Annotated[Application, Depends(_application)]
+TIME: TypeAdapter[datetime] = TypeAdapter(Time)
 
 
 def create_web() -> FastAPI:
@@ -49,7 +58,8 @@ def health(application: App) -> JSONResponse:
     components: dict[str, Any] = {
         "models": {"status": "healthy", "loaded": len(application.runners)},
         **_book_health(application),
-        "cache": {"status": "healthy", "backend": application.cache.stats().backend},
+        "cache": _cache_health(application),
+        "market": _market_health(application),
     }
     status = max((part["status"] for part in components.values()), key=_GRAVITY.index)
     content = {
@@ -61,6 +71,32 @@ def health(application: App) -> JSONResponse:
     return JSONResponse(content, 503 if status == "unhealthy" else 200)
 
 
+def _cache_health(application: Application) -> dict[str, Any]:
+    stats = application.cache.stats()
+    return _degradable(stats.degraded, backend=stats.backend)
+
+
+def _market_health(application: Application) -> dict[str, Any]:
+    """How bars and macro values stand; having none is no fault: callers may bring vectors."""
+    feed = application.feed.status()
+    return _degradable(
+        feed.degraded,
+        backend=feed.backend,
+        bars=feed.bars,
+        needed=feed.needed,
+        newest_bar=None if feed.newest_bar is None else timestamp(feed.newest_bar),
+        macro=dict(feed.macro),
+        ready=feed.not_ready is None,
+        not_ready=feed.not_ready,
+    )
+
+
+def _degradable(reason: str | None, **told: Any) -> dict[str, Any]:
+    if reason is None:
+        return {"status": "healthy", **told}
+    return {"status": "degraded", "reason": reason, **told}
+
+
 _GRAVITY = ("healthy", "degraded", "unhealthy")
 
 
@@ -70,7 +106,7 @@ def _book_health(application: Application) -> dict[str, dict[str, Any]]:
     told = {"status": "unhealthy", "backend": ledger.name}
     try:
         head = ledger.head()
-    except LedgerError as error:
+    except StoreError as error:
         return {"ledger": {**told, "reason": str(error)}}
     if ledger.trouble is not None:
         return {"ledger": {**told, "reason": ledger.trouble}}
@@ -127,7 +163,9 @@ def decision(application: App, decision_id: str) -> dict[str, Any]:
     if event is None or event.kind is not EventKind.DECISION:
         raise NotFound(f"no decision {decision_id!r} is on record", code="decision_not_found")
     made_from = {name: value for name, value in event.payload.items() if name != "answer"}
-    vector = decoded_vector(made_from.pop("vector"))
+    vector, book = decoded_vector(made_from.pop("vector")), made_from.get("book")
+    if application.schema is not None and book is not None:
+        vector = filled(vector, application.schema, BookValues(**book))
     return {
         **_listed(event),
         "observation": vector.tolist(),
@@ -139,6 +177,39 @@ def decision(application: App, decision_id: str) -> dict[str, Any]:
 
 def _listed(event: Event) -> dict[str, Any]:
     return {**event.payload["answer"], "caller": event.actor, "sequence": event.sequence}
+
+
+def latest_features(application: App) -> dict[str, Any]:
+    """The vector of the newest bar, by name."""
+    return _told_features(application.feed.latest(), application)
+
+
+def features(application: App, known_at: str) -> dict[str, Any]:
+    """The vector that was known at a time: of a bar, five minutes after its start."""
+    try:
+        timestamp_asked = TIME.validate_python(known_at)
+    except ValidationError:
+        raise InvalidRequest(
+            f"{known_at[:40]!r} is no time with a zone; ask for one like 2026-03-02T13:05:00Z"
+        ) from None
+    found = features_at(timestamp_asked, application, application.desk.clock())
+    return _told_features(found, application)
+
+
+def _told_features(found: CachedVector, application: Application) -> dict[str, Any]:
+    schema, evidence = application.schema, found.evidence
+    of_market = found.vector if schema is None else without_state(found.vector, schema)
+    return {
+        "timestamp": timestamp(found.timestamp),
+        "schema": None if schema is None else {"version": schema.version, "hash": schema.hash},
+        "features": None if schema is None else schema.named(found.vector),
+        "observation": found.vector.tolist(),
+        "evidence": None if evidence is None else evidence.to_json(),
+        "vetoes": [
+            {"kind": veto.kind.value, "name": veto.name, "message": veto.message}
+            for veto in vetoes(of_market, evidence, application.models.references(None))
+        ],
+    }
 
 
 def models(application: App) -> dict[str, Any]:
@@ -160,10 +231,21 @@ def models(application: App) -> dict[str, Any]:
                 "state": "shadow" if runner.is_shadow else "voting",
                 "origin": application.origins[runner.name],
                 "metadata": runner.metadata.to_mapping(),
+                "reference": _told_reference(runner.reference),
                 "latency": asdict(runner.latency()),
             }
             for runner in application.runners
         ],
+    }
+
+
+def _told_reference(reference: Reference | None) -> dict[str, Any] | None:
+    if reference is None:
+        return None
+    return {
+        "rows": reference.rows,
+        "first_bar": reference.first_bar,
+        "last_bar": reference.last_bar,
     }
 
 
@@ -189,6 +271,8 @@ ROUTES: Mapping[str, Callable[..., Any]] = {
     "/v1/risk/summary": risk_summary,
     "/v1/decisions": decisions,
     "/v1/decisions/{decision_id}": decision,
+    "/v1/features/latest": latest_features,
+    "/v1/features/{known_at}": features,
     "/v1/models": models,
     "/v1/metrics": metrics,
     "/v1/cache/stats": cache_stats,

@@ -28,8 +28,9 @@ from benchmarks.stores import working_folder
 from benchmarks.table import print_table
 from benchmarks.walk import Walk
 from config.settings import CalendarSettings, RiskLimits, TradingHours
-from errors import KeyTaken, LedgerUnavailable, StateMoved
-from pipeline import DecisionRequest, Desk, decide
+from errors import KeyTaken, StateMoved, StoreUnavailable
+from observation import DecisionRequest
+from pipeline import Desk, decide
 from risk.calendar import SessionCalendar
 from risk.events import Draft, Event
 from risk.ledger.redis import RedisLedger
@@ -187,7 +188,7 @@ class _Actor:
         self.met[what] += 1
         try:
             self._acts[what]()
-        except LedgerUnavailable:
+        except StoreUnavailable:
             self.met["not stored"] += 1
 
     def _order(self) -> None:

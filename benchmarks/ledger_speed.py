@@ -26,7 +26,8 @@ from config.load import load_settings
 from config.settings import CalendarSettings, RiskLimits, Settings, TradingHours
 from errors import ServiceError
 from ledgers import copy_ledger, readable_ledger
-from pipeline import DecisionRequest, decide
+from observation import DecisionRequest
+from pipeline import decide
 from risk.calendar import SessionCalendar
 from risk.ledger.sqlite import SqliteLedger
 from risk.verification import examine, records_of

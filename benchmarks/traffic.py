@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.connection import Connection, NoAnswer
 from benchmarks.journal import Journal
+from benchmarks.observations import known_vectors
 
 __all__ = ["LIMITS", "Traffic"]
 
@@ -39,6 +40,7 @@ LIMITS: Mapping[str, str] = {
 """So low that they are hit all the time; an operator resets what stands."""
 
 _RETRY_SECONDS = 0.05
+_UNFAMILIAR = 0.1
 _AVAILABLE = {503, 504}
 _IMPOSSIBLE = {"LEDGER_REGRESSED", "CONFIG_MISMATCH", "STALE_DATA", "OUTSIDE_TRADING_HOURS"}
 _REQUESTS_PER_CONNECTION = 25
@@ -167,7 +169,11 @@ class _Caller(_Participant):
         return f"{what}-{self.name}-{self.named}"
 
     def _observation(self) -> list[float]:
-        return [round(self.chance.gauss(0, 1), 3) for _ in range(45)]
+        if self.chance.random() < _UNFAMILIAR:
+            return [round(self.chance.gauss(0, 1), 6) for _ in range(45)]
+        vectors = known_vectors()
+        row: list[float] = vectors[self.chance.randrange(len(vectors))].tolist()
+        return row
 
     def _order(self) -> None:
         body: dict[str, Any] = {

@@ -42,7 +42,7 @@ class Context(Protocol):
         ...
 
     def promotions(self) -> Promotions:
-        """The promotions on record; LedgerError when the ledger cannot be read."""
+        """The promotions on record; StoreError when the ledger cannot be read."""
         ...
 
 

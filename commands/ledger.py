@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bootstrap import models_on_record
 from commands.context import Context, command_line_actor, progress_of, table_console
-from errors import InvalidRequest, LedgerCorrupt, NotFound
+from errors import InvalidRequest, NotFound, StoreCorrupt
 from features.tables import write_rows
 from ledgers import copy_ledger, open_ledger, open_raw_book, readable_ledger
 from recomputation import Recomputed, Recomputer
@@ -66,7 +66,7 @@ def verify(context: Context) -> None:
             examination = examine(readable, progress=progress)
         if not examination.is_intact:
             click.echo(f"{examination.events:,} records are good.")
-            raise LedgerCorrupt(f"{examination.complaint}; {REMEDY}")
+            raise StoreCorrupt(f"{examination.complaint}; {REMEDY}")
     click.echo(
         f"{examination.events:,} records: each is as it was written, and the stored state is what "
         "they add up to."
@@ -102,7 +102,7 @@ def rebuild(context: Context, out: Path | None) -> None:
     if not examination.is_intact:
         for line in examination.differences:
             click.echo(f"The stored state differs: {line}")
-        raise LedgerCorrupt(f"{examination.complaint}; {REMEDY}")
+        raise StoreCorrupt(f"{examination.complaint}; {REMEDY}")
     click.echo(f"{examination.events:,} events fold to the stored state, field for field.")
 
 
@@ -198,7 +198,7 @@ def export(context: Context, kind: str, out: Path, after: int) -> None:
         )
     click.echo(f"Wrote {written:,} records to {out}")
     if examiner.flaw is not None:
-        raise LedgerCorrupt(f"what follows is not good: {examiner.flaw}")
+        raise StoreCorrupt(f"what follows is not good: {examiner.flaw}")
 
 
 @contextmanager
@@ -212,7 +212,7 @@ def _length(readable: Readable) -> int:
     """How many records a progress bar should expect; what cannot be read is found out later."""
     try:
         return readable.head().sequence
-    except LedgerCorrupt:
+    except StoreCorrupt:
         return 0
 
 

@@ -20,9 +20,9 @@ from errors import Conflict, InvalidRequest, ModelError, ModelMismatch
 from models.promotions import version_before
 from models.resolution import model_file
 from models.store import BentoModelStore
-from models.stored import StoredModel, model_version
+from models.stored import StoredModel, declared_reference, model_version, reference_beside
 from runners.classes import described_columns
-from runners.loading import inspect_model
+from runners.loading import inspect_model, read_reference
 from runners.metadata import OutputKind
 
 __all__ = ["models"]
@@ -48,16 +48,26 @@ def models() -> None:
 @click.option("--temperature", help="Divides Q-values before the softmax.")
 @click.option("--observation-dim", help="Length of the vector that it reads.")
 @click.option("--feature-schema", help="Hash of the feature schema that it was trained on.")
-def register(file: Path, name: str | None, **declared: str | None) -> None:
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Reference profile; by default the one that lies beside FILE.",
+)
+def register(file: Path, name: str | None, reference: Path | None, **declared: str | None) -> None:
     """Put an ONNX file into the model store.
 
     A file that `usdcop export` wrote describes itself. For any other, the options say what it
     is; where both do, they must agree.
     """
     content = file.read_bytes()
+    profile = reference_beside(file) if reference is None else reference.read_bytes()
     given = {key: str(value) for key, value in declared.items() if value is not None}
-    metadata = inspect_model(content, source=str(file), declared=given)
-    stored = BentoModelStore().register(name or file.stem, content, metadata)
+    metadata = inspect_model(
+        content, source=str(file), declared={**given, **declared_reference(profile)}
+    )
+    if profile is not None:
+        read_reference(profile, metadata, source=str(reference or file.parent))
+    stored = BentoModelStore().register(name or file.stem, content, metadata, profile)
     click.echo(f"Registered {stored.tag} (sha256 {stored.sha256}): {described_columns(metadata)}")
 
 
@@ -199,7 +209,8 @@ def _configured_version(settings: Settings, name: str) -> str | None:
             return None  # the next start says so; the store can be looked at all the same
         except OSError as error:
             raise ModelError(f"model {name!r}: {path} cannot be read: {error.strerror}") from error
-        return model_version(content, inspect_model(content, source=str(path)))
+        declared = declared_reference(reference_beside(path))
+        return model_version(content, inspect_model(content, source=str(path), declared=declared))
     return None
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "EnsembleStrategy",
     "Environment",
     "LoggingSettings",
+    "MarketSettings",
     "ModelSettings",
     "MonitoringSettings",
     "RedisSettings",
@@ -334,6 +335,24 @@ class CacheSettings(Section):
     """Vectors kept at most; the oldest goes first."""
 
 
+class MarketSettings(Section):
+    """Bars and macro values that the service computes features from."""
+
+    buffer_bars: Annotated[int, Field(strict=True, ge=240, le=20_000)] = 1_200
+    """Newest bars that are kept; a vector reads 240, a full session has 60."""
+    max_price_jump: Annotated[Number, Field(gt=0.0, le=5.0, examples=["0.1 is about 10%"])] = 0.10
+    """Largest log return from one bar to the next that is taken without being confirmed."""
+    without_macro: Annotated[bool, Field(strict=True)] = False
+    """True: 0 for the seven macro features, for models that were trained that way."""
+    path: str | None = None
+    """SQLite file of bars and macro values, used when no Redis host is set; by default
+    `market.db` beside `state_path`."""
+    bars_file: str | None = None
+    """CSV or Parquet file of bars that a start fills the buffer from."""
+    macro_file: str | None = None
+    """CSV or Parquet file of macro values that a start reads."""
+
+
 class MonitoringSettings(Section):
     """The drift job."""
 
@@ -416,11 +435,15 @@ class Settings(Section):
     """The models, in order; the first enabled one answers `use_ensemble: false`."""
     model_storage_path: str = "."
     """Folder that `onnx_path` is relative to."""
+    feature_schema: str | None = None
+    """YAML file that names the features of the vector, relative to `model_storage_path`; by
+    default the built-in 45."""
     ensemble: EnsembleSettings = EnsembleSettings()
     risk_limits: RiskLimits = RiskLimits()
     trading_hours: TradingHours = TradingHours()
     calendar: CalendarSettings = CalendarSettings()
     cache: CacheSettings = CacheSettings()
+    market: MarketSettings = MarketSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     redis: RedisSettings = RedisSettings()
     access: AccessSettings = AccessSettings()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from config.settings import EnsembleStrategy, ModelSettings
 from examples.trading_data import POSITIONS, TradingData
 from features.schema import USDCOP_M5
+from models.stored import declared_reference, reference_beside
 from runners.ensemble import Ensemble, Voter
 from runners.loading import inspect_model, load_runner
 from runners.metadata import ModelMetadata
@@ -57,15 +58,19 @@ class _ModelFile:
     sha256: str
     metadata: ModelMetadata
     model: bytes
+    profile: bytes | None
 
     def content(self) -> bytes:
         return self.model
 
+    def reference(self) -> bytes | None:
+        return self.profile
+
 
 def load_exported(path: Path) -> Runner:
     """Load an exported model with every check that the service makes."""
-    content = path.read_bytes()
-    metadata = inspect_model(content, source=str(path))
+    content, reference = path.read_bytes(), reference_beside(path)
+    metadata = inspect_model(content, source=str(path), declared=declared_reference(reference))
     settings = ModelSettings(
         name=path.stem,
         algorithm=metadata.algorithm,
@@ -73,7 +78,7 @@ def load_exported(path: Path) -> Runner:
         action_space_size=1 if metadata.output.is_continuous else 3,
     )
     digest = sha256(content).hexdigest()
-    source = _ModelFile(path.stem, "exported", digest, metadata, content)
+    source = _ModelFile(path.stem, "exported", digest, metadata, content, reference)
     return load_runner(settings, source, feature_schema=USDCOP_M5.hash)
 
 

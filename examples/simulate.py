@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MACRO_NAMES", "SimulatedMarket", "simulate", "write_market"]
+__all__ = ["MACRO_NAMES", "SimulatedMarket", "simulate", "until", "write_market"]
 
 FIRST_DAY: Final = date(2022, 1, 3)
 BARS_A_DAY: Final = 60
@@ -205,6 +205,30 @@ def _starts(sessions: tuple[date, ...]) -> NDArray[np.int64]:
     return (np.array(opened)[:, np.newaxis] + 300 * np.arange(BARS_A_DAY)).ravel()
 
 
+def until(market: SimulatedMarket, end: datetime, days: int) -> SimulatedMarket:
+    """The same market at another time: as it is known at an instant.
+
+    Args:
+        market: moved by whole weeks, so that weekdays and hours stay; its last week or so is cut.
+        end: aware. Bars are complete by then, and macro values are of days before.
+        days: session days to keep, the newest ones.
+    """
+    today = end.astimezone(UTC).date()
+    weeks = -((market.macro_dates[-1] - today).days // 7)
+    starts = market.starts + weeks * 7 * 86_400
+    dates = [day + timedelta(weeks=weeks) for day in market.macro_dates]
+    known = starts + 300 <= int(end.timestamp())
+    sessions = np.unique(starts[known] // 86_400)[-days:]
+    kept = known & (starts // 86_400 >= sessions[0])
+    before = [day < today for day in dates]
+    return SimulatedMarket(
+        starts=starts[kept],
+        prices=market.prices[kept],
+        macro_dates=tuple(day for day, is_known in zip(dates, before, strict=True) if is_known),
+        macro=market.macro[before],
+    )
+
+
 def write_market(market: SimulatedMarket, folder: Path) -> tuple[Path, Path]:
     """Write bars.csv and macro.csv into the folder, which is made if need be.
 
@@ -227,16 +251,34 @@ def write_market(market: SimulatedMarket, folder: Path) -> tuple[Path, Path]:
     return bars, macro
 
 
+def _instant(text: str, parser: argparse.ArgumentParser) -> datetime:
+    try:
+        end = datetime.fromisoformat(text)
+    except ValueError:
+        parser.error(f"--until is {text!r}; write it like 2026-03-02T15:00:00Z")
+    if end.tzinfo is None:
+        parser.error(f"--until {text} has no zone; write it like 2026-03-02T15:00:00Z")
+    return end
+
+
 def main() -> None:
     """Read the arguments, simulate, write, say what was written."""
     parser = argparse.ArgumentParser(description="Simulate USD/COP bars and macro values.")
     parser.add_argument("--days", type=int, default=500, help="session days (default 500)")
     parser.add_argument("--seed", type=int, default=7, help="of the random numbers (default 7)")
+    parser.add_argument(
+        "--until",
+        help="ISO 8601 with a zone, or now: the bars that are known then (default: 2022 on)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     arguments = parser.parse_args()
     if arguments.days < 1:
         parser.error(f"--days is {arguments.days}; it must be 1 or more")
-    market = simulate(arguments.days, arguments.seed)
+    if arguments.until is None:
+        market = simulate(arguments.days, arguments.seed)
+    else:
+        end = datetime.now(UTC) if arguments.until == "now" else _instant(arguments.until, parser)
+        market = until(simulate(arguments.days + 10, arguments.seed), end, arguments.days)
     bars, macro = write_market(market, arguments.out)
     print(f"{bars}: {len(market.starts)} bars of {arguments.days} days")
     print(f"{macro}: {len(market.macro_dates)} days")

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from config.settings import TradingHours
 from examples.simulate import simulate, write_market
-from features.compute import compute_series
+from features.bars import BarSeries
+from features.compute import FeatureSeries, compute_series
 from features.files import read_bars, read_macro
+from features.macro import MacroSeries
+from features.reference import Reference, build_reference
 
 __all__ = [
     "COST_PERCENT",
@@ -22,6 +25,8 @@ __all__ = [
     "TradingData",
     "following_returns",
     "prepare",
+    "simulated_series",
+    "training_reference",
 ]
 
 HORIZON_BARS: Final = 12
@@ -59,12 +64,29 @@ class TradingData:
         return float(position * self.returns[row] - self.cost * abs(position))
 
 
+def simulated_series(days: int, seed: int) -> tuple[BarSeries, MacroSeries, FeatureSeries]:
+    """Simulate a market; its bars, its macro values, and the features of both."""
+    with tempfile.TemporaryDirectory() as folder:
+        bars_path, macro_path = write_market(simulate(days, seed), Path(folder))
+        bars, macro = read_bars(bars_path, TradingHours()).bars, read_macro(macro_path)
+    return bars, macro, compute_series(bars, macro)
+
+
+def training_reference(days: int, held_out_days: int, seed: int) -> Reference:
+    """What a policy knows that was trained on the first days of `prepare`."""
+    bars, macro, series = simulated_series(days + held_out_days, seed)
+    first_held_out = np.unique(series.times // 86_400)[-held_out_days] * 86_400
+    known, kept = series.times < first_held_out, bars.starts < first_held_out
+    return build_reference(
+        FeatureSeries(series.times[known], series.known_at[known], series.matrix[known]),
+        BarSeries(bars.starts[kept], bars.closes[kept]),
+        macro,
+    )
+
+
 def prepare(days: int, held_out_days: int, seed: int) -> tuple[TradingData, TradingData]:
     """Simulate a market; features and returns of its first days and of its last."""
-    with tempfile.TemporaryDirectory() as folder:
-        bars_path, macro_path = write_market(simulate(days + held_out_days, seed), Path(folder))
-        bars = read_bars(bars_path, TradingHours()).bars
-        series = compute_series(bars, read_macro(macro_path))
+    bars, _, series = simulated_series(days + held_out_days, seed)
     returns = following_returns(bars.closes, HORIZON_BARS)
     rows = np.searchsorted(bars.starts, series.times)
     # The last bars have no hour after them yet.

@@ -1,57 +1,65 @@
 """The cache of feature vectors: what it promises (`FeatureCache`), and one in memory.
 
-The clock is an argument. An entry can be read for the time to live after it was put, and once seen
-expired it is gone. When the clock jumps back, everything is dropped: nobody can say how old an
-entry is, and a vector is cheap to send again.
+The clock is an argument. An entry can be read for the time to live after it was put. When the
+clock of a process jumps back, what lay there before is not served to that process any more:
+nobody can say how old an entry is, and a vector is cheap to send again.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import CacheSettings
 from errors import InvalidRequest
+from features.evidence import Evidence
+from features.seen_clock import SeenClock, instant
 
-__all__ = ["CacheStats", "CachedVector", "FeatureCache", "MemoryFeatureCache"]
-
-CLOCK_JITTER: Final = timedelta(seconds=5)
-"""A clock behind by less than this is taken as standing still: callers read it at slightly
-different moments."""
+__all__ = [
+    "CacheStats",
+    "CachedVector",
+    "FeatureCache",
+    "MemoryFeatureCache",
+    "Reads",
+    "cached_vector",
+]
 
 
 @dataclass(frozen=True, eq=False)
 class CachedVector:
-    """A vector and the bar it belongs to.
+    """A vector, the time it belongs to, and what it was made of.
 
     Attributes:
         timestamp: of the observation, in UTC.
         vector: float32, shape (number of features,), read-only, in schema order.
+        evidence: of a vector that the service computed; None for a caller's own.
     """
 
     timestamp: datetime
     vector: NDArray[np.float32]
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True)
 class CacheStats:
-    """What the cache did since it was made.
+    """What the cache did since this process made it.
 
     Attributes:
         hits: reads that found a vector.
         misses: reads that found none.
         hit_rate: hits among reads, in [0, 1]; 0 before the first read.
         size: entries held.
-        evictions: entries pushed out because the cache was full.
+        evictions: entries pushed out by this process because the cache was full.
         ttl_seconds: time to live.
         backend: where the entries lie.
+        degraded: why that is not where they should lie; None when it is.
     """
 
     hits: int
@@ -61,26 +69,37 @@ class CacheStats:
     evictions: int
     ttl_seconds: int
     backend: str
+    degraded: str | None = None
 
 
 class FeatureCache(Protocol):
     """Feature vectors of one book by the timestamp of their observation. Thread-safe.
 
     Timestamps and `now` are aware; timestamps of the same instant in different zones are one
-    key. A naive one, or anything that is no datetime, is an InvalidRequest.
+    key. A naive one, or anything that is no datetime, is an InvalidRequest. A cache outside of
+    this process raises StoreError when it cannot be reached or is damaged.
     """
 
-    def put(self, timestamp: datetime, vector: NDArray[np.float32], now: datetime) -> None:
+    @property
+    def degraded(self) -> str | None:
+        """Why this cache goes without its store; None when it does not, or has none."""
+        ...
+
+    def put(
+        self,
+        timestamp: datetime,
+        vector: NDArray[np.float32],
+        now: datetime,
+        evidence: Evidence | None = None,
+    ) -> None:
         """Keep a vector of finite numbers; one with the same timestamp is replaced."""
         ...
 
-    def get(self, timestamp: datetime, now: datetime) -> NDArray[np.float32] | None:
+    def get(self, timestamp: datetime, now: datetime) -> CachedVector | None:
         """Read one vector; None when there is none or it has expired."""
         ...
 
-    def get_many(
-        self, timestamps: Sequence[datetime], now: datetime
-    ) -> list[NDArray[np.float32] | None]:
+    def get_many(self, timestamps: Sequence[datetime], now: datetime) -> list[CachedVector | None]:
         """Read several in one go, in the order asked for."""
         ...
 
@@ -92,11 +111,9 @@ class FeatureCache(Protocol):
         """Say what the cache did so far."""
         ...
 
-
-@dataclass(frozen=True, eq=False)
-class _Entry:
-    vector: NDArray[np.float32]
-    put_at: datetime
+    def close(self) -> None:
+        """Release what is held open. Closing twice is harmless."""
+        ...
 
 
 class MemoryFeatureCache:
@@ -107,103 +124,113 @@ class MemoryFeatureCache:
         settings: time to live and number of entries.
     """
 
+    degraded = None
+
     def __init__(self, book: str, settings: CacheSettings) -> None:
         self._book = book
         self._ttl = timedelta(seconds=settings.ttl_seconds)
         self._max_entries = settings.max_entries
-        self._entries: OrderedDict[tuple[str, datetime], _Entry] = OrderedDict()
-        self._newest_now = datetime.min.replace(tzinfo=UTC)
-        self._hits = self._misses = self._evictions = 0
+        self._entries: OrderedDict[tuple[str, datetime], tuple[CachedVector, datetime]]
+        self._entries = OrderedDict()  # the vector and when it was put
+        self._clock, self._reads, self._evictions = SeenClock(), Reads(), 0
         self._lock = threading.Lock()
 
-    def put(self, timestamp: datetime, vector: NDArray[np.float32], now: datetime) -> None:
+    def put(
+        self,
+        timestamp: datetime,
+        vector: NDArray[np.float32],
+        now: datetime,
+        evidence: Evidence | None = None,
+    ) -> None:
         """Keep a copy of the vector. See `FeatureCache`."""
-        key, kept = self._key(timestamp), _frozen(vector)
+        kept = cached_vector(timestamp, vector, evidence)
+        key = self._book, kept.timestamp
         with self._lock:
-            entry = _Entry(kept, self._advance(now))
+            self._advance(now)
             self._entries.pop(key, None)
-            self._entries[key] = entry
+            self._entries[key] = kept, self._clock.newest
             while len(self._entries) > self._max_entries:
                 self._entries.popitem(last=False)
                 self._evictions += 1
 
-    def get(self, timestamp: datetime, now: datetime) -> NDArray[np.float32] | None:
+    def get(self, timestamp: datetime, now: datetime) -> CachedVector | None:
         """Read one vector. See `FeatureCache`."""
         return self.get_many([timestamp], now)[0]
 
-    def get_many(
-        self, timestamps: Sequence[datetime], now: datetime
-    ) -> list[NDArray[np.float32] | None]:
+    def get_many(self, timestamps: Sequence[datetime], now: datetime) -> list[CachedVector | None]:
         """Read several vectors under one lock. See `FeatureCache`."""
-        keys = [self._key(timestamp) for timestamp in timestamps]
+        keys = [(self._book, instant(timestamp, "timestamp")) for timestamp in timestamps]
         with self._lock:
             self._advance(now)
-            found = [self._entries.get(key) for key in keys]
-            for entry in found:
-                self._count(found=entry is not None)
-        return [None if entry is None else entry.vector for entry in found]
+            entries = [self._entries.get(key) for key in keys]
+        return self._reads.counted([None if entry is None else entry[0] for entry in entries])
 
     def latest(self, now: datetime) -> CachedVector | None:
         """Read the newest vector; looks at every entry. See `FeatureCache`."""
         with self._lock:
             self._advance(now)
             key = max(self._entries, default=None)
-            self._count(found=key is not None)
-            return None if key is None else CachedVector(key[1], self._entries[key].vector)
+            found = None if key is None else self._entries[key][0]
+        return self._reads.counted([found])[0]
 
     def stats(self) -> CacheStats:
         """Say what the cache did so far. See `FeatureCache`."""
         with self._lock:
-            reads = self._hits + self._misses
             return CacheStats(
-                hits=self._hits,
-                misses=self._misses,
-                hit_rate=self._hits / reads if reads else 0.0,
+                hits=self._reads.hits,
+                misses=self._reads.misses,
+                hit_rate=self._reads.hit_rate,
                 size=len(self._entries),
                 evictions=self._evictions,
                 ttl_seconds=int(self._ttl.total_seconds()),
                 backend="memory",
             )
 
-    def _key(self, timestamp: datetime) -> tuple[str, datetime]:
-        return self._book, _utc(timestamp, "timestamp")
+    def close(self) -> None:
+        """Nothing is held open."""
 
-    def _advance(self, now: datetime) -> datetime:
-        """Drop what has expired, and return the time to go by."""
-        now = _utc(now, "now")
-        if now + CLOCK_JITTER < self._newest_now:
+    def _advance(self, now: datetime) -> None:
+        """Drop what has expired, and everything when the clock has jumped back."""
+        if self._clock.jumps_back(now):
             self._entries.clear()
-            self._newest_now = now
-        self._newest_now = max(self._newest_now, now)
         # Entries lie in the order in which they were put: the first fresh one ends the search.
         while self._entries:
-            key, oldest = next(iter(self._entries.items()))
-            if self._newest_now - oldest.put_at < self._ttl:
+            key, (_, put_at) = next(iter(self._entries.items()))
+            if self._clock.newest - put_at < self._ttl:
                 break
             del self._entries[key]
-        return self._newest_now
-
-    def _count(self, *, found: bool) -> None:
-        if found:
-            self._hits += 1
-        else:
-            self._misses += 1
 
 
-def _utc(moment: object, name: str) -> datetime:
-    if not isinstance(moment, datetime) or moment.utcoffset() is None:
-        raise InvalidRequest(
-            f"{name} is {moment!r}; it must be a time with a zone, like 2025-01-02T13:00:00Z"
-        )
-    return moment.astimezone(UTC)
+class Reads:
+    """Counts what reads found. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.hits = self.misses = 0
+        self._lock = threading.Lock()
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits among reads; 0 before the first one."""
+        return self.hits / (self.hits + self.misses) if self.hits else 0.0
+
+    def counted(self, found: Iterable[CachedVector | None]) -> list[CachedVector | None]:
+        """The same, with each of them counted as one read."""
+        answers = list(found)
+        misses = answers.count(None)
+        with self._lock:
+            self.hits += len(answers) - misses
+            self.misses += misses
+        return answers
 
 
-def _frozen(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Copy, so that neither the writer nor a reader can change what is kept."""
+def cached_vector(
+    timestamp: datetime, vector: NDArray[np.float32], evidence: Evidence | None
+) -> CachedVector:
+    """Checked, and copied, so that neither the writer nor a reader can change what is kept."""
     kept = np.array(vector, dtype=np.float32)
     if kept.ndim != 1 or not np.isfinite(kept).all():
         raise InvalidRequest(
             f"a cached vector must be one row of finite numbers; got shape {kept.shape}"
         )
     kept.setflags(write=False)
-    return kept
+    return CachedVector(instant(timestamp, "timestamp"), kept, evidence)

@@ -27,19 +27,25 @@ _COSINES = np.array([math.cos(2 * math.pi * minute / 1440) for minute in range(1
 def local_seconds(instants: NDArray[np.int64], zone: ZoneInfo) -> NDArray[np.int64]:
     """Seconds since 1970-01-01 00:00 on the local clock, shape as given, (n,) with n ≥ 1.
 
-    The offset is looked up once per quarter of an hour, since no zone changes it more often, or
-    once for all within a fortnight, since no zone has changed it there and back in less.
+    The offset is looked up at both ends of a fortnight, since no zone has changed it there and
+    back in less; where the ends differ, once per quarter of an hour, since no zone changes it more
+    often.
     """
     earliest, latest = int(instants.min()), int(instants.max())
-    offset = _utc_offset(zone, earliest // QUARTER_SECONDS)
-    if (
-        latest - earliest < FORTNIGHT_SECONDS
-        and _utc_offset(zone, latest // QUARTER_SECONDS) == offset
-    ):
-        return instants + offset
-    quarters, position = np.unique(instants // QUARTER_SECONDS, return_inverse=True)
-    offsets = np.array([_utc_offset(zone, int(quarter)) for quarter in quarters], dtype=np.int64)
-    return instants + offsets[position]
+    if latest - earliest < FORTNIGHT_SECONDS:
+        offset = _utc_offset(zone, earliest // QUARTER_SECONDS)
+        if _utc_offset(zone, latest // QUARTER_SECONDS) == offset:
+            return instants + offset
+    fortnights, position = np.unique(instants // FORTNIGHT_SECONDS, return_inverse=True)
+    first_quarters = fortnights * (FORTNIGHT_SECONDS // QUARTER_SECONDS)
+    offsets = _utc_offsets(zone, first_quarters)
+    last_offsets = _utc_offsets(zone, first_quarters + FORTNIGHT_SECONDS // QUARTER_SECONDS - 1)
+    local = instants + offsets[position]
+    changing = (offsets != last_offsets)[position]
+    if changing.any():
+        quarters, position = np.unique(instants[changing] // QUARTER_SECONDS, return_inverse=True)
+        local[changing] = instants[changing] + _utc_offsets(zone, quarters)[position]
+    return local
 
 
 def local_days(instants: NDArray[np.int64], zone: ZoneInfo) -> NDArray[np.int64]:
@@ -63,11 +69,12 @@ def clock_features(
     second_of_day = local % DAY_SECONDS
     minute = second_of_day // 60
     start, end = _second_of_day(hours.start), _second_of_day(hours.end)
+    progress = (second_of_day - start) / (end - start)
     return {
         "minute_sin": _SINES[minute],
         "minute_cos": _COSINES[minute],
         "weekday": _weekday(local // DAY_SECONDS).astype(np.float64),
-        "session_progress": np.clip((second_of_day - start) / (end - start), 0.0, 1.0),
+        "session_progress": np.minimum(np.maximum(progress, 0.0), 1.0),
     }
 
 
@@ -88,6 +95,10 @@ def _weekday(days: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _second_of_day(clock: time) -> int:
     return clock.hour * 3600 + clock.minute * 60 + clock.second
+
+
+def _utc_offsets(zone: ZoneInfo, quarters: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.array([_utc_offset(zone, int(quarter)) for quarter in quarters], dtype=np.int64)
 
 
 @lru_cache(maxsize=4096)

@@ -66,7 +66,7 @@ def compute_vector(
         starts: starts of these bars, seconds since 1970-01-01 UTC, shape (n,).
         macro: daily series; None puts the neutral value 0 into the seven macro features.
         hours: the session and its time zone.
-        schema: names and order of the vector.
+        schema: names and order of the vector; features of the book are 0.
 
     Returns:
         Vector of shape (number of features,), every number finite.
@@ -76,9 +76,10 @@ def compute_vector(
         InvalidRequest: bars out of order, or a close that is no price.
     """
     bars = BarSeries(starts[-WINDOW:], closes[-WINDOW:])
+    _require_computable(schema)
     _require_window(bars)
     days = local_days(bars.starts, hours.zone)
-    first = np.array([np.searchsorted(days, days[-1])])
+    first = days.searchsorted(days[-1:])
     of_macro = neutral_macro_features() if macro is None else macro_features(macro, int(days[-1]))
     rows = _Rows(bars.closes[np.newaxis], first, bars.starts[-1:], of_macro[np.newaxis])
     vector: NDArray[np.float32] = _vectors(rows, hours, schema)[0]
@@ -102,7 +103,7 @@ def compute_series(
         bars: bars of the session, oldest first.
         macro: daily series; None puts the neutral value 0 into the seven macro features.
         hours: the session and its time zone.
-        schema: names and order of the vectors.
+        schema: names and order of the vectors; features of the book are 0.
         progress: called with the number of bars done since the last call.
 
     Returns:
@@ -111,6 +112,7 @@ def compute_series(
     Raises:
         NotReady: no bar has enough history, of bars or of macro values.
     """
+    _require_computable(schema)
     _require_window(bars)
     days = local_days(bars.starts, hours.zone)
     of_macro, ready = _macro_rows(macro, days[WINDOW - 1 :])
@@ -146,7 +148,9 @@ def _vectors(rows: _Rows, hours: TradingHours, schema: Schema) -> NDArray[np.flo
         **clock_features(rows.starts + BAR_SECONDS, hours),
         **dict(zip(MACRO_FEATURES, rows.of_macro.T, strict=True)),
     }
-    ordered = np.array([columns[name] for name in schema.names]).T
+    # What the book says is filled in where a decision is made.
+    state = np.zeros(len(rows.starts))
+    ordered = np.array([columns.get(name, state) for name in schema.names]).T
     # Adding zero turns -0.0 into 0.0, so that equal vectors also have equal bytes.
     return np.ascontiguousarray(ordered + 0.0, dtype=np.float32)
 
@@ -156,12 +160,12 @@ def _chunks(
 ) -> Iterator[_Rows]:
     windows = sliding_window_view(bars.closes, WINDOW)
     opened = np.searchsorted(days, days[WINDOW - 1 :])
+    first = np.maximum(opened - np.arange(len(windows)), 0)
     for begin in range(0, len(windows), _CHUNK):
         chosen = slice(begin, begin + _CHUNK)
-        oldest = np.arange(len(windows))[chosen]
         yield _Rows(
             closes=np.ascontiguousarray(windows[chosen]),
-            first=np.maximum(opened[chosen] - oldest, 0),
+            first=first[chosen],
             starts=bars.starts[WINDOW - 1 :][chosen],
             of_macro=of_macro[chosen],
         )
@@ -189,6 +193,14 @@ def _macro_rows(
     if last_refusal is not None and not ready.any():
         raise last_refusal
     return values[position], ready[position]
+
+
+def _require_computable(schema: Schema) -> None:
+    if schema.sent_by_callers:
+        raise NotReady(
+            f"not ready: schema {schema.version} has numbers that only callers know: "
+            f"{', '.join(schema.sent_by_callers)}; send the vector with `features`"
+        )
 
 
 def _require_window(bars: BarSeries) -> None:

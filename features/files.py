@@ -33,9 +33,11 @@ from numpy.typing import NDArray
 
 from config.settings import TradingHours
 from errors import InvalidRequest
-from features.bars import BAR_SECONDS, GREATEST_PRICE, LEAST_PRICE, BarSeries, utc_text
-from features.clock import in_session, local_days
+from features.bar_screen import missing_bars
+from features.bars import GREATEST_PRICE, LEAST_PRICE, BarSeries, utc_text
+from features.clock import in_session
 from features.macro import MACRO_COLUMNS, MacroSeries
+from features.macro_screen import require_believable
 
 __all__ = ["BarFile", "read_bars", "read_macro"]
 
@@ -95,27 +97,33 @@ def read_bars(path: Path, hours: TradingHours, zone: ZoneInfo | None = None) -> 
         rows=table.num_rows,
         duplicates=int(repeated.sum()),
         outside_session=int(np.count_nonzero(~inside)),
-        missing=_missing_bars(bars, hours),
+        missing=missing_bars(bars, hours),
     )
 
 
-def read_macro(path: Path) -> MacroSeries:
+def read_macro(path: Path, *, confirm: bool = False) -> MacroSeries:
     """Read daily macro values with the columns `date` and those of `MACRO_COLUMNS`.
 
     Args:
         path: .csv, .csv.gz or .parquet; an empty cell is a day without a value.
+        confirm: values that look wrong are meant as they stand.
 
     Raises:
         InvalidRequest: the file is no such file, dates are out of order or carry a time of day,
-            or a value is no number.
+            or a value is no number or looks wrong.
     """
     table = _read_table(path, ("date", *MACRO_COLUMNS))
     days = _parsed(path, "date", table["date"], _days)
     columns = {name: _numbers(path, name, table[name], may_be_empty=True) for name in MACRO_COLUMNS}
     try:
-        return MacroSeries.from_table(days, columns)
+        macro = MacroSeries.from_table(days, columns)
+        if not confirm:
+            require_believable(macro)
     except InvalidRequest as error:
-        raise InvalidRequest(f"{path}: {error.message}") from None
+        raise InvalidRequest(
+            f"{path}: {error.message}", code=error.code, detail=error.detail
+        ) from None
+    return macro
 
 
 def _read_table(path: Path, columns: tuple[str, ...]) -> Any:
@@ -281,9 +289,3 @@ def _repetitions(
             f"closes {closes[row - 1]} and {closes[row]}; keep the right one"
         )
     return repeated
-
-
-def _missing_bars(bars: BarSeries, hours: TradingHours) -> int:
-    same_day = np.diff(local_days(bars.starts, hours.zone)) == 0
-    steps = np.diff(bars.starts)[same_day] // BAR_SECONDS
-    return int((steps - 1).sum())

@@ -47,16 +47,22 @@ def _macd_weights() -> tuple[Rows, Rows]:
 
 _MACD, _MACD_SIGNAL = _macd_weights()
 
-# Everything that is a weighted sum of closes, computed in one go: name → weights.
-_SUMS: Final = {
-    **{f"sma_{bars}": flat_weights(bars) for bars in (12, 20, 50, 60, 100)},
+# The averages that the close is set against: name → weights.
+_AVERAGES: Final = {
+    **{f"sma_{bars}": flat_weights(bars) for bars in (12, 20, 50, 100)},
     **{f"ema_{span}": exponential_weights(span) for span in (12, 26, 60)},
+}
+# Everything that is a weighted sum of closes, computed in one go; the averages come first.
+_SUMS: Final = {
+    **_AVERAGES,
+    "sma_60": flat_weights(60),
     "macd": _MACD,
     "macd_signal": _MACD_SIGNAL,
     "trend": _TREND_STEPS,
 }
 _SUM_WEIGHTS: Final = stacked(list(_SUMS.values()))
-_RATIOS: Final = ("sma_12", "sma_20", "sma_50", "sma_100", "ema_12", "ema_26", "ema_60")
+_RATIOS: Final = tuple(name.replace("ma_", "ma_ratio_") for name in _AVERAGES)
+_RSI: Final = tuple(f"rsi_{period}" for period in _RSI_PERIODS)
 
 
 def momentum_features(closes: Rows) -> dict[str, Rows]:
@@ -69,7 +75,9 @@ def momentum_features(closes: Rows) -> dict[str, Rows]:
         name → values, shape (rows,) each.
     """
     relative = deviations(closes)
-    sums = dict(zip(_SUMS, weighted_sums(relative, _SUM_WEIGHTS).T, strict=True))
+    every_sum = weighted_sums(relative, _SUM_WEIGHTS)
+    sums = dict(zip(_SUMS, every_sum.T, strict=True))
+    averages = every_sum[:, : len(_AVERAGES)]
     deviation_20 = _deviation(relative, sums["sma_20"], 20)
     deviation_60 = _deviation(relative, sums["sma_60"], 60)
     return {
@@ -77,7 +85,7 @@ def momentum_features(closes: Rows) -> dict[str, Rows]:
         "macd": sums["macd"],
         "macd_signal": sums["macd_signal"],
         "macd_histogram": sums["macd"] - sums["macd_signal"],
-        **_ratios(sums),
+        **_ratios(sums, averages),
         "bollinger_z_20": divide(-sums["sma_20"], deviation_20, otherwise=0.0),
         "bollinger_width_20": 4.0 * deviation_20 / (1.0 + sums["sma_20"]),
         **_stochastic(closes),
@@ -88,19 +96,19 @@ def momentum_features(closes: Rows) -> dict[str, Rows]:
 
 def _relative_strength(relative: Rows) -> dict[str, Rows]:
     """RSI: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978."""
-    changes = np.diff(relative[:, -(_RSI_WEIGHTS.shape[1] + 1) :], axis=-1)
-    up = weighted_sums(np.maximum(changes, 0.0), _RSI_WEIGHTS)
-    down = weighted_sums(np.maximum(-changes, 0.0), _RSI_WEIGHTS)
+    recent = relative[:, -(_RSI_WEIGHTS.shape[1] + 1) :]
+    changes = recent[:, 1:] - recent[:, :-1]
+    moves = np.maximum(np.concatenate((changes, -changes)), 0.0)
+    up, down = weighted_sums(moves, _RSI_WEIGHTS).reshape(2, len(changes), -1)
     strengths = 100.0 * divide(up, up + down, otherwise=0.5)
-    return {f"rsi_{period}": strengths[:, row] for row, period in enumerate(_RSI_PERIODS)}
+    return dict(zip(_RSI, strengths.T, strict=True))
 
 
-def _ratios(sums: Mapping[str, Rows]) -> dict[str, Rows]:
+def _ratios(sums: Mapping[str, Rows], averages: Rows) -> dict[str, Rows]:
     """Close over its averages, minus 1: with the average at 1 + m, that is -m / (1 + m)."""
-    averages = np.array([sums[name] for name in _RATIOS])
-    names = [name.replace("ma_", "ma_ratio_") for name in _RATIOS]
+    ratios = -averages / (1.0 + averages)
     return {
-        **dict(zip(names, -averages / (1.0 + averages), strict=True)),
+        **dict(zip(_RATIOS, ratios.T, strict=True)),
         "sma_ratio_12_50": (sums["sma_12"] - sums["sma_50"]) / (1.0 + sums["sma_50"]),
     }
 
@@ -113,7 +121,7 @@ def _deviation(relative: Rows, centre: Rows, bars: int) -> Rows:
 def _stochastic(closes: Rows) -> dict[str, Rows]:
     """%K over 14 closes and %D, its mean over three bars (George Lane 1984)."""
     windows = closes[:, -16:][:, _STOCHASTIC_WINDOWS]
-    least, greatest = windows.min(axis=-1), windows.max(axis=-1)
+    least, greatest = np.minimum.reduce(windows, axis=-1), np.maximum.reduce(windows, axis=-1)
     lines = 100.0 * divide(closes[:, -3:] - least, greatest - least, otherwise=0.5)
     return {"stochastic_k_14": lines[:, -1], "stochastic_d_3": mean(lines, 3)}
 

@@ -15,7 +15,9 @@ RETURN_BARS: Final = {"5m": 1, "15m": 3, "30m": 6, "1h": 12, "2h": 24, "4h": 48,
 VOLATILITY_BARS: Final = {"30m": 6, "1h": 12, "4h": 48, "1d": 60}
 _LONGEST: Final = 60
 # Columns, counted from the newest, of the closes that returns start from.
-_RETURN_COLUMNS: Final = [-1 - bars for bars in RETURN_BARS.values()]
+_RETURN_COLUMNS: Final = np.array([-1 - bars for bars in RETURN_BARS.values()])
+_RETURNS: Final = tuple(f"log_return_{span}" for span in RETURN_BARS)
+_VOLATILITIES: Final = tuple(f"volatility_{span}" for span in VOLATILITY_BARS)
 _VOLATILITY_WEIGHTS: Final = stacked([flat_weights(bars) for bars in VOLATILITY_BARS.values()])
 
 
@@ -32,17 +34,11 @@ def return_features(closes: NDArray[np.float64]) -> dict[str, NDArray[np.float64
     """
     logs = np.log(closes[:, -(_LONGEST + 1) :])
     returns = logs[:, -1:] - logs[:, _RETURN_COLUMNS]
-    squares = np.square(np.diff(logs, axis=-1))
+    squares = np.square(logs[:, 1:] - logs[:, :-1])
     volatilities = np.sqrt(weighted_sums(squares, _VOLATILITY_WEIGHTS))
     features = {
-        **{
-            f"log_return_{span}": column
-            for span, column in zip(RETURN_BARS, returns.T, strict=True)
-        },
-        **{
-            f"volatility_{span}": column
-            for span, column in zip(VOLATILITY_BARS, volatilities.T, strict=True)
-        },
+        **dict(zip(_RETURNS, returns.T, strict=True)),
+        **dict(zip(_VOLATILITIES, volatilities.T, strict=True)),
     }
     features["volatility_ratio_1h_1d"] = divide(
         features["volatility_1h"], features["volatility_1d"], otherwise=1.0
@@ -63,8 +59,8 @@ def session_features(
         name → values, shape (rows,) each.
     """
     today = np.arange(closes.shape[1]) >= first[:, np.newaxis]
-    greatest = np.where(today, closes, -np.inf).max(axis=-1)
-    least = np.where(today, closes, np.inf).min(axis=-1)
+    greatest = np.maximum.reduce(closes, axis=-1, where=today, initial=-np.inf)
+    least = np.minimum.reduce(closes, axis=-1, where=today, initial=np.inf)
     opened = closes[np.arange(len(closes)), first]
     return {
         "session_return": np.log(closes[:, -1] / opened),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from numbers import Real
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import InvalidRequest
+from features.support import SUPPORT
 
 __all__ = ["USDCOP_M5", "Feature", "Schema"]
 
@@ -37,6 +38,9 @@ class Feature:
         unit: what one is.
         lookback: how many of the newest values of the source it reads: bars, or daily values.
         source: the series it is made of.
+        low: no value of the formula is less; None if there is no such number. It and `high` are
+            rounded outwards to what float32 may show.
+        high: no value of the formula is greater; None if there is no such number.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Feature:
     unit: str
     lookback: int
     source: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,24 +76,46 @@ class Schema:
         return tuple(feature.name for feature in self.features)
 
     @cached_property
+    def state_columns(self) -> tuple[int, ...]:
+        """Where the features of the book are: those whose source is `state`."""
+        return tuple(k for k, feature in enumerate(self.features) if feature.source == "state")
+
+    @cached_property
+    def sent_by_callers(self) -> tuple[str, ...]:
+        """Names that the service cannot compute: those whose source is `caller`."""
+        return tuple(feature.name for feature in self.features if feature.source == "caller")
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256, 64 hexadecimal digits, over version, names, their order, formulas, sources."""
         rows = [[feature.name, feature.formula, feature.source] for feature in self.features]
         canonical = json.dumps([self.version, rows], separators=(",", ":"), ensure_ascii=True)
         return sha256(canonical.encode("ascii")).hexdigest()
 
+    def named(self, vector: NDArray[np.float32]) -> dict[str, float]:
+        """A vector of shape (number of features,) by name, without the features of the book."""
+        return {
+            feature.name: value
+            for feature, value in zip(self.features, vector.tolist(), strict=True)
+            if feature.source != "state"
+        }
+
     def order(self, values: Mapping[str, float]) -> NDArray[np.float32]:
         """Put named values in the order of the vector.
 
         Args:
-            values: one finite number for every name, and nothing else.
+            values: one finite number for every name, and nothing else; those of the book may
+                be left out, all of them.
 
         Returns:
-            Vector of shape (number of features,).
+            Vector of shape (number of features,), with 0 for what was left out.
 
         Raises:
             InvalidRequest: a name is missing or unknown, or a value is no finite number.
         """
+        state = {self.names[column]: 0.0 for column in self.state_columns}
+        if state and not state.keys() & values.keys():
+            values = {**values, **state}
         missing = [name for name in self.names if name not in values]
         unknown = [name for name in values if name not in self.names]
         if missing or unknown:
@@ -143,9 +171,17 @@ def _macro_change(name: str, column: str) -> Feature:
     return Feature(name, "ln(v[0] / v[1]) of daily values", "fraction", 2, f"{column} at T-1")
 
 
+def _with_support(*features: Feature) -> tuple[Feature, ...]:
+    bounds = [SUPPORT.get(feature.name, (None, None)) for feature in features]
+    return tuple(
+        replace(feature, low=low, high=high)
+        for feature, (low, high) in zip(features, bounds, strict=True)
+    )
+
+
 USDCOP_M5 = Schema(
     version="usdcop-m5-1",
-    features=(
+    features=_with_support(
         *_over_bars(
             {"5m": 1, "15m": 3, "30m": 6, "1h": 12, "2h": 24, "4h": 48, "1d": 60},
             "log_return",

@@ -4,6 +4,9 @@ Every array here is (rows, bars), oldest bar first. NumPy sums the contiguous la
 row by itself, in an order that depends on the number of bars alone; a matrix product (BLAS) would
 not. Differences are taken against the newest close before anything is summed: equal closes then
 give exact zeros instead of rounding noise.
+
+A live vector is one row, and what it takes is the number of calls into NumPy: ufuncs are called
+directly, without the wrappers around them.
 """
 
 from __future__ import annotations
@@ -28,13 +31,14 @@ Rows = NDArray[np.float64]
 def deviations(closes: Rows) -> Rows:
     """Closes relative to the newest of their row: c[k] / c[0] - 1, shape (rows, bars)."""
     newest = closes[:, -1:]
-    relative: Rows = (closes - newest) / newest
+    relative: Rows = closes - newest
+    relative /= newest
     return relative
 
 
 def mean(values: Rows, bars: int) -> Rows:
     """Mean of the last `bars` values of each row, shape (rows,)."""
-    total: Rows = values[:, -bars:].sum(axis=-1)
+    total: Rows = np.add.reduce(values[:, -bars:], axis=-1)
     return total / bars
 
 
@@ -48,7 +52,8 @@ def weighted_sums(values: Rows, weights: Rows) -> Rows:
     Returns:
         Shape (rows, sums).
     """
-    totals: Rows = (values[:, np.newaxis, -weights.shape[1] :] * weights).sum(axis=-1)
+    products = values[:, np.newaxis, -weights.shape[1] :] * weights
+    totals: Rows = np.add.reduce(products, axis=-1)
     return totals
 
 
@@ -60,7 +65,8 @@ def stacked(weights: list[Rows]) -> Rows:
 
 def divide(numerator: Rows, denominator: Rows, otherwise: float) -> Rows:
     """Quotient, or `otherwise` where the denominator is zero; shape as given."""
-    quotient = np.full_like(numerator, otherwise)
+    quotient = np.empty_like(numerator)
+    quotient.fill(otherwise)
     np.divide(numerator, denominator, out=quotient, where=denominator != 0)
     return quotient
 

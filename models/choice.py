@@ -8,7 +8,7 @@ from pathlib import Path
 from config.settings import ModelSettings, Settings
 from errors import ModelError
 from models.resolution import ResolvedModel, resolve_model
-from models.stored import ModelStore, StoredModel, sha256_of
+from models.stored import ModelStore, StoredModel, declared_reference, reference_beside, sha256_of
 from runners.loading import inspect_model
 
 __all__ = ["choose_models"]
@@ -46,15 +46,23 @@ def _register_shipped(model: ModelSettings, store: ModelStore, file: Path) -> No
     if model.tag != model.name or not file.is_file():
         return
     versions = store.versions(model.name)  # those that cannot be read are not among them
-    content = file.read_bytes()
+    content, reference = file.read_bytes(), reference_beside(file)
+    declared = declared_reference(reference)
     same = [stored for stored in versions if stored.sha256 == sha256_of(content)]
-    if not versions or not all(map(_is_whole, same)):
-        store.register(model.name, content, inspect_model(content, source=str(file)))
+    whole = [
+        stored
+        for stored in same
+        if stored.metadata.reference == declared.get("reference") and _is_whole(stored)
+    ]
+    if not versions or (same and not whole):
+        metadata = inspect_model(content, source=str(file), declared=declared)
+        store.register(model.name, content, metadata, reference)
 
 
 def _is_whole(stored: StoredModel) -> bool:
     try:
         stored.content()
+        stored.reference()
     except ModelError:
         return False
     return True

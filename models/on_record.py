@@ -72,7 +72,7 @@ class LedgerPromotions:
         """Put on record that a version is live.
 
         Raises:
-            LedgerError: nothing was stored.
+            StoreError: nothing was stored.
         """
         now = self._clock()
         draft = Draft(

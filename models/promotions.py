@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from errors import Conflict, LedgerUnavailable
+from errors import Conflict, StoreUnavailable
 
 __all__ = ["NoPromotions", "Promotion", "Promotions", "version_before"]
 
@@ -90,9 +90,9 @@ class NoPromotions:
         return frozenset()
 
     def promote(self, name: str, version: str, reason: str, actor: str) -> None:
-        """Raises LedgerUnavailable with the reason."""
+        """Raises StoreUnavailable with the reason."""
         del name, version, reason, actor
-        raise LedgerUnavailable(self.absence)
+        raise StoreUnavailable(self.absence)
 
 
 def version_before(history: Sequence[Promotion], served: Sequence[str] = ()) -> str:

@@ -24,7 +24,13 @@ from typing import Protocol
 
 from config.settings import ModelSettings
 from errors import ModelError, ModelMismatch, ModelNotFound
-from models.stored import ModelStore, StoredModel, model_version
+from models.stored import (
+    ModelStore,
+    StoredModel,
+    declared_reference,
+    model_version,
+    reference_beside,
+)
 from runners.metadata import ModelMetadata
 
 __all__ = ["Inspector", "Origin", "ResolvedModel", "model_file", "resolve_model"]
@@ -51,7 +57,9 @@ class ResolvedModel:
 class Inspector(Protocol):
     """Finds out what a file is; `runners.loading.inspect_model` does."""
 
-    def __call__(self, content: bytes, *, source: str) -> ModelMetadata:
+    def __call__(
+        self, content: bytes, *, source: str, declared: Mapping[str, str] | None = None
+    ) -> ModelMetadata:
         """The file's complete metadata, or ModelError."""
         ...
 
@@ -146,7 +154,8 @@ def _resolve_file(
     content = _read(name, path, optional=pin is not None)
     if content is None:
         return ResolvedModel(store.get(name, str(pin)), Origin.BENTO)
-    metadata = inspect(content, source=str(path))
+    reference = reference_beside(path)
+    metadata = inspect(content, source=str(path), declared=declared_reference(reference))
     version = model_version(content, metadata)
     if pin is not None:
         if pin != version:
@@ -154,7 +163,7 @@ def _resolve_file(
         return ResolvedModel(store.get(name, pin), Origin.BENTO)
     if promoted not in {None, version}:
         raise _disagree(name, f"file {path} is", version, "promoted is", str(promoted))
-    return ResolvedModel(store.register(name, content, metadata), Origin.FILE)
+    return ResolvedModel(store.register(name, content, metadata, reference), Origin.FILE)
 
 
 def _read(name: str, path: Path, *, optional: bool) -> bytes | None:

@@ -22,7 +22,7 @@ from bentoml._internal.models import ModelStore as BentoFolder
 from bentoml.exceptions import BentoMLException
 
 from errors import ModelError, ModelNotFound
-from models.stored import StoredModel, model_version, sha256_of
+from models.stored import REFERENCE_NAME, StoredModel, model_version, sha256_of
 from runners.metadata import METADATA_KEYS, ModelMetadata
 
 __all__ = ["BentoModelStore"]
@@ -47,17 +47,23 @@ class BentoModelStore:
     out of every list, named by `damaged`, and healed by registering the same file again.
     """
 
-    def register(self, name: str, content: bytes, metadata: ModelMetadata) -> StoredModel:
+    def register(
+        self, name: str, content: bytes, metadata: ModelMetadata, reference: bytes | None = None
+    ) -> StoredModel:
         """Keep a version. Registering the same content and metadata again changes nothing.
 
         Args:
             name: lower case letters, digits, `_`, `-` and `.`, at most 63.
             content: the ONNX file.
             metadata: complete.
+            reference: the reference profile that `metadata` has the SHA-256 of.
 
         Raises:
-            ModelError: the name is not allowed, or the store cannot be written.
+            ModelError: the name is not allowed, the reference is another one, or the store cannot
+                be written.
         """
+        if metadata.reference != (None if reference is None else sha256_of(reference)):
+            raise ModelError(f"model {name}: its metadata names another reference than was given")
         version = model_version(content, metadata)
         tag = _tag(name, version)
         folder = _models() / tag.path()
@@ -65,8 +71,9 @@ class BentoModelStore:
             try:
                 kept = _read(folder)
                 kept.content()
+                kept.reference()
             except ModelError:  # it is not there, or it came to harm
-                self._create(tag, content, metadata)
+                self._create(tag, content, metadata, reference)
                 return _read(folder)
             return kept
 
@@ -135,7 +142,9 @@ class BentoModelStore:
                 pins[tag.name] = pins[alias] = str(tag.version)
         return pins
 
-    def _create(self, tag: bentoml.Tag, content: bytes, metadata: ModelMetadata) -> None:
+    def _create(
+        self, tag: bentoml.Tag, content: bytes, metadata: ModelMetadata, reference: bytes | None
+    ) -> None:
         # BentoML reports each saved model to its makers unless this is set.
         os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
         folder = _models() / tag.path()
@@ -148,6 +157,8 @@ class BentoModelStore:
                     _model_store=BentoFolder(drafts),
                 ) as draft:
                     Path(draft.path_of(_FILE_NAME)).write_bytes(content)
+                    if reference is not None:
+                        Path(draft.path_of(REFERENCE_NAME)).write_bytes(reference)
                 _move_whole(drafts / tag.path(), folder)
             _name_latest(folder.parent)
         except (BentoMLException, OSError) as error:

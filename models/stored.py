@@ -12,7 +12,18 @@ from typing import Protocol
 from errors import ModelError
 from runners.metadata import ModelMetadata
 
-__all__ = ["ModelStore", "StoredModel", "model_version", "sha256_of"]
+__all__ = [
+    "REFERENCE_NAME",
+    "ModelStore",
+    "StoredModel",
+    "declared_reference",
+    "model_version",
+    "reference_beside",
+    "sha256_of",
+]
+
+REFERENCE_NAME = "reference.json"
+"""File of a reference profile beside a model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +71,58 @@ class StoredModel:
             )
         return content
 
+    def reference(self) -> bytes | None:
+        """The reference profile that was registered with it, proven to be that one.
+
+        Raises:
+            ModelError: it is gone, unreadable, or not what was registered.
+        """
+        if self.metadata.reference is None:
+            return None
+        path = self.path.with_name(REFERENCE_NAME)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelError(
+                f"model {self.tag}: {path} cannot be read: {error.strerror}"
+            ) from error
+        if sha256_of(content) != self.metadata.reference:
+            raise ModelError(
+                f"model {self.tag} is corrupt: {path} is not the reference that was registered; "
+                "remove the model and register it again"
+            )
+        return content
+
+
+def reference_beside(path: Path) -> bytes | None:
+    """The reference profile that lies beside a model file.
+
+    That is `NAME.reference.json` for `NAME.onnx`, or else `reference.json` for all of a folder.
+
+    Raises:
+        ModelError: it is there and cannot be read.
+    """
+    for name in (f"{path.stem}.{REFERENCE_NAME}", REFERENCE_NAME):
+        beside = path.with_name(name)
+        if beside.is_file():
+            try:
+                return beside.read_bytes()
+            except OSError as error:
+                raise ModelError(f"{beside} cannot be read: {error.strerror}") from error
+    return None
+
+
+def declared_reference(reference: bytes | None) -> dict[str, str]:
+    """What a model's metadata says of its reference."""
+    return {} if reference is None else {"reference": sha256_of(reference)}
+
 
 class ModelStore(Protocol):
     """Where model versions are kept."""
 
-    def register(self, name: str, content: bytes, metadata: ModelMetadata) -> StoredModel:
+    def register(
+        self, name: str, content: bytes, metadata: ModelMetadata, reference: bytes | None = None
+    ) -> StoredModel:
         """Keep a version; registering the same again changes nothing and returns it."""
         ...
 
@@ -97,7 +155,8 @@ def sha256_of(content: bytes) -> str:
 def model_version(content: bytes, metadata: ModelMetadata) -> str:
     """The version that a file and its metadata have: 16 hexadecimal digits of their SHA-256.
 
-    The same bytes with another action order are another model, so the metadata counts.
+    The same bytes with another action order, or another reference, are another model, so the
+    metadata counts.
     """
     declared = json.dumps(metadata.to_mapping(), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(content + b"\0" + declared.encode()).hexdigest()[:16]

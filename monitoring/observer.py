@@ -1,13 +1,15 @@
 """The hook through which the core tells what happened. It imports no metrics library."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 __all__ = [
+    "BarsReceived",
     "BatchDecided",
     "DecisionMade",
     "Observation",
+    "ObservationVetoed",
     "Observer",
     "Observers",
     "OperatorActed",
@@ -37,6 +39,24 @@ class DecisionMade:
     seconds: float
     stored: bool
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationVetoed:
+    """An observation was stale, frozen, or outside of what the models know.
+
+    Attributes:
+        vetoes: kind and name of each offender; few words, all of the schema or of a series.
+    """
+
+    vetoes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BarsReceived:
+    """Bars were taken: what became of how many of them."""
+
+    states: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +107,15 @@ class OperatorActed:
     reason: str
 
 
-Observation = DecisionMade | BatchDecided | ResultRecorded | ReportRecorded | OperatorActed
+Observation = (
+    DecisionMade
+    | ObservationVetoed
+    | BarsReceived
+    | BatchDecided
+    | ResultRecorded
+    | ReportRecorded
+    | OperatorActed
+)
 
 
 class Observer(Protocol):

@@ -7,9 +7,11 @@ through files that the library opens when a metric is made.
 from prometheus_client import Counter, Histogram
 
 from monitoring.observer import (
+    BarsReceived,
     BatchDecided,
     DecisionMade,
     Observation,
+    ObservationVetoed,
     OperatorActed,
     ReportRecorded,
     ResultRecorded,
@@ -32,6 +34,12 @@ CONFIDENCE = Histogram(
     "Confidence of the raw signal",
     buckets=(0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
 )
+VETOES = Counter(
+    "usdcop_vetoes_total",
+    "Observations that were stale or outside of what the models know, by each offender",
+    ["kind", "name"],
+)
+BARS = Counter("usdcop_bars_total", "Bars received, by what became of them", ["state"])
 UNSTORED = Counter("usdcop_decisions_not_stored_total", "Decisions that are not on record")
 BATCH_ROWS = Counter("usdcop_batch_rows_total", "Rows of batches answered")
 BATCH_FAULTS = Counter(
@@ -54,6 +62,12 @@ class PrometheusObserver:
         match observation:
             case DecisionMade():
                 _count_decision(observation)
+            case ObservationVetoed(vetoes=vetoes):
+                for kind, name in vetoes:
+                    VETOES.labels(kind, name).inc()
+            case BarsReceived(states=states):
+                for state, count in states.items():
+                    BARS.labels(state).inc(count)
             case BatchDecided(rows=rows, seconds=seconds, fault=fault):
                 BATCH_FAULTS.inc(fault is not None)
                 BATCH_ROWS.inc(rows)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from monitoring.observer import (
+    BarsReceived,
     BatchDecided,
     DecisionMade,
     Observation,
+    ObservationVetoed,
     OperatorActed,
     ReportRecorded,
     ResultRecorded,
@@ -29,6 +31,8 @@ class Statistics:
         self._statuses: Counter[str] = Counter()
         self._models: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
+        self._offenders: Counter[str] = Counter()
+        self._bars: Counter[str] = Counter()
         self._seconds: deque[float] = deque(maxlen=_WINDOW)
 
     def observe(self, observation: Observation) -> None:
@@ -37,6 +41,11 @@ class Statistics:
             match observation:
                 case DecisionMade():
                     self._count_decision(observation)
+                case ObservationVetoed(vetoes=vetoes):
+                    self._totals["vetoed"] += 1
+                    self._offenders.update(name for _, name in vetoes)
+                case BarsReceived(states=states):
+                    self._bars.update(states)
                 case BatchDecided(rows=rows, fault=fault):
                     self._totals["batches"] += 1
                     self._totals["batch_faults"] += fault is not None
@@ -59,6 +68,7 @@ class Statistics:
                 "by_risk_status": dict(self._statuses),
                 "by_model": dict(self._models),
             }
+            offenders, bars = dict(self._offenders.most_common()), dict(self._bars)
         return {
             "decisions": {
                 "total": totals["decisions"],
@@ -67,6 +77,12 @@ class Statistics:
                 "not_stored": totals["not_stored"],
                 **by,
             },
+            "vetoes": {
+                "total": totals["vetoed"],
+                "rate": totals["vetoed"] / totals["decisions"] if totals["decisions"] else 0.0,
+                "by_name": offenders,
+            },
+            "bars": bars,
             "batches": {
                 "total": totals["batches"],
                 "rows": totals["batch_rows"],

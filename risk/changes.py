@@ -16,7 +16,7 @@ def record_configuration(values: Mapping[str, Any], reason: str, act: Act) -> Ev
     """Put limits and models in force for the book; None when they are in force already.
 
     Raises:
-        LedgerError: nothing was stored.
+        StoreError: nothing was stored.
     """
     digest = configuration_hash(values)
 
@@ -35,7 +35,7 @@ def offer_configuration(values: Mapping[str, Any], act: Act) -> bool:
         Whether they are the ones in force.
 
     Raises:
-        LedgerError: nothing was stored.
+        StoreError: nothing was stored.
     """
     digest = configuration_hash(values)
 

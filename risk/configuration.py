@@ -33,7 +33,7 @@ def configuration_on_record(ledger: Ledger, digest: str) -> dict[str, Any] | Non
     """The values that a hash names, whether they were ever in force or not; None if not there.
 
     Raises:
-        LedgerError: it cannot be read.
+        StoreError: it cannot be read.
     """
     before = None
     while found := ledger.recent(_WITH_VALUES, limit=_PAGE, before=before):

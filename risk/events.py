@@ -41,6 +41,7 @@ class EventKind(StrEnum):
     CONFIGURATION_OFFERED = "configuration_offered"
     MODEL_PROMOTED = "model_promoted"
     RECONCILED = "reconciled"
+    MARKET_CONFIRMED = "market_confirmed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def explain(name: str, ledger: Ledger, zone: ZoneInfo) -> str:
 
     Raises:
         NotFound: nothing of this name is on record.
-        LedgerError: the ledger cannot be read.
+        StoreError: the ledger cannot be read.
     """
     event = (
         ledger.by_id(name)
@@ -74,6 +74,8 @@ def _decision(event: Event, ledger: Ledger, zone: ZoneInfo) -> Iterator[str]:
     yield from (f"- {reason}" for reason in answer["reasons"])
     yield ""
     yield _asked(record)
+    if record.get("evidence") is not None:
+        yield _made_of(record["evidence"])
     yield f"The {_voters(answer)} said {answer['raw_signal']} at {answer['confidence']:.4f}:"
     for model in answer["models"]:
         yield f"  {model['name']}:{model['version']}, weight {model['weight']:g}: " + _vote(model)
@@ -112,6 +114,16 @@ def _asked(record: Mapping[str, Any]) -> str:
     if not record["enforce_risk_checks"]:
         asked.append("without risk checks")
     return f"Asked {', '.join(asked)}."
+
+
+def _made_of(evidence: Mapping[str, Any]) -> str:
+    macro = ", ".join(
+        f"{name} {known['value']:g} of {known['date']}" for name, known in evidence["macro"].items()
+    )
+    return (
+        f"Its vector was computed from the bar of {evidence['bar']}, close {evidence['close']:g}"
+        + (f"; {macro}." if macro else ", without macro values.")
+    )
 
 
 def _voters(answer: Mapping[str, Any]) -> str:
@@ -290,6 +302,7 @@ _LINES: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
         f"the loss of records acknowledged up to {loss['remembered_sequence']} was accepted, with "
         f"{loss['found_sequence']} left{_reason(loss)}"
     ),
+    EventKind.MARKET_CONFIRMED: lambda market: f"confirmed: {'; '.join(market['confirmed'])}",
 }
 
 DESCRIBED = frozenset(_LINES)

@@ -21,6 +21,7 @@ __all__ = ["RULES", "judge"]
 
 _MAX_AHEAD = timedelta(seconds=5)
 _COOLDOWN_FROM_STREAK = 2
+_NAMED_VETOES = 5
 _SMALLEST = 1_000
 """Nano; sizes are whole steps of 10⁻⁶ of capital, so an entry smaller than one has none."""
 
@@ -87,6 +88,23 @@ def _freshness(situation: Situation) -> Check:
         age.total_seconds(),
         limit,
         message,
+    )
+
+
+def _feed(situation: Situation) -> Check:
+    stale = situation.candidate.stale
+    return Check(
+        "feed", RiskStatus.STALE_DATA, "stale" if stale else "current", None, "; ".join(stale)
+    )
+
+
+def _distribution(situation: Situation) -> Check:
+    unfamiliar = situation.candidate.unfamiliar
+    message = "; ".join(unfamiliar[:_NAMED_VETOES])
+    if len(unfamiliar) > _NAMED_VETOES:
+        message += f"; and {len(unfamiliar) - _NAMED_VETOES} more"
+    return Check(
+        "distribution", RiskStatus.OUT_OF_DISTRIBUTION, float(len(unfamiliar)), 0.0, message
     )
 
 
@@ -281,6 +299,8 @@ def _position_known(situation: Situation) -> Check:
 RULES: tuple[Rule, ...] = (
     _configuration,
     _freshness,
+    _feed,
+    _distribution,
     _signal,
     _confidence,
     _session,

@@ -7,7 +7,7 @@ resumes nothing.
 
 from dataclasses import dataclass
 
-from errors import Conflict, InvalidRequest, LedgerError
+from errors import Conflict, InvalidRequest, StoreError
 from risk.acts import Act, after
 from risk.events import EventKind
 from risk.ledger.retry import on_newest_state
@@ -47,7 +47,7 @@ def record_halt(mode: OperatorMode, reason: str, act: Act) -> Operated:
 
     Raises:
         InvalidRequest: the mode allows everything.
-        LedgerError: nothing was stored.
+        StoreError: nothing was stored.
     """
     if mode is OperatorMode.ACTIVE:
         raise InvalidRequest("a halt is HALTED or REDUCING; /v1/risk/resume is the way to ACTIVE")
@@ -66,7 +66,7 @@ def record_resume(mode: OperatorMode, reason: str, act: Act, *, halt_file: bool)
     Raises:
         InvalidRequest: there is no reason, or the mode is HALTED.
         Conflict: the halt file is there, or the mode is stricter than what is in force.
-        LedgerError: nothing was stored.
+        StoreError: nothing was stored.
     """
     if not reason.strip():
         raise InvalidRequest("resuming needs a `reason` for the record")
@@ -87,7 +87,7 @@ def halt_regressed(complaint: str, act: Act) -> None:
     try:
         if act.ledger.head().state.operator.mode is not OperatorMode.HALTED:
             record_halt(OperatorMode.HALTED, f"LEDGER_REGRESSED: {complaint}", act)
-    except LedgerError:
+    except StoreError:
         return
 
 

@@ -94,7 +94,7 @@ def record_release(order_id: str, outcome: Outcome, act: Act) -> Released:
     Raises:
         NotFound: no approval has this id.
         Conflict: its outcome is on record, and another one.
-        LedgerError: nothing was stored; sending the same release again is safe.
+        StoreError: nothing was stored; sending the same release again is safe.
     """
 
     def release(state: RiskState) -> Released:

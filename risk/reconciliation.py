@@ -21,7 +21,7 @@ def record_reconciliation(remembered: Acknowledged | None, reason: str, act: Act
     Raises:
         InvalidRequest: there is no reason.
         Conflict: nothing was lost.
-        LedgerError: nothing was stored.
+        StoreError: nothing was stored.
     """
     if not reason.strip():
         raise InvalidRequest("accepting a loss needs a reason for the record")

@@ -46,7 +46,7 @@ def record_position(position: float, as_of: datetime, act: Act) -> Reported:
 
     Raises:
         InvalidRequest: `as_of` has not come yet.
-        LedgerError: nothing was stored.
+        StoreError: nothing was stored.
     """
     as_of = act.known_by_now(as_of, "as_of")
     payload = {
@@ -70,7 +70,7 @@ def record_mark(unrealized: float, as_of: datetime, act: Act, *, confirm: bool =
 
     Raises:
         InvalidRequest: `as_of` has not come yet, or the fraction looks like a wrong unit.
-        LedgerError: nothing was stored.
+        StoreError: nothing was stored.
     """
     if abs(unrealized) > _UNUSUAL and not confirm:
         raise InvalidRequest(

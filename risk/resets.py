@@ -26,7 +26,7 @@ def record_reset(scope: ResetScope, reason: str, act: Act) -> tuple[Event, RiskS
     Raises:
         InvalidRequest: scope `all` came without a reason.
         Conflict: the day's resets are used up.
-        LedgerError: nothing was stored.
+        StoreError: nothing was stored.
     """
     if scope is ResetScope.ALL and not reason.strip():
         raise InvalidRequest(

@@ -131,7 +131,7 @@ def record_trade_result(result: TradeResult, act: Act) -> Recorded:
     Raises:
         Conflict: the trade is on record with other content.
         InvalidRequest: `closed_at` has not come yet.
-        LedgerError: nothing was stored; sending the same report again is safe.
+        StoreError: nothing was stored; sending the same report again is safe.
     """
     if result.closed_at is not None:
         act.known_by_now(result.closed_at, "closed_at")

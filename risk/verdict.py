@@ -20,6 +20,7 @@ class RiskStatus(StrEnum):
 
     APPROVED = "APPROVED"
     STALE_DATA = "STALE_DATA"
+    OUT_OF_DISTRIBUTION = "OUT_OF_DISTRIBUTION"
     HOLD_SIGNAL = "HOLD_SIGNAL"
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
     OUTSIDE_TRADING_HOURS = "OUTSIDE_TRADING_HOURS"
@@ -55,6 +56,8 @@ class Candidate:
         observed_at: when the observation was known, aware; None when the caller did not say.
         order_id: the caller's name for the order; None for advice that reserves nothing.
         position: signed fraction of capital held now; None for the one reported last.
+        stale: why the observation is old or frozen, beside its age; in words.
+        unfamiliar: why it is outside of what the models know; in words.
     """
 
     signal: Signal
@@ -62,6 +65,8 @@ class Candidate:
     observed_at: datetime | None = None
     order_id: str | None = None
     position: float | None = None
+    stale: tuple[str, ...] = ()
+    unfamiliar: tuple[str, ...] = ()
 
 
 class Situation:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from errors import LedgerCorrupt
+from errors import StoreCorrupt
 from risk.events import GENESIS
 from risk.fold import fold
 from risk.ledger.protocol import EMPTY, Head, Record
@@ -149,7 +149,7 @@ class Examiner:
                     return
                 self.events += 1
                 yield record
-        except LedgerCorrupt as error:
+        except StoreCorrupt as error:
             self.flaw = Flaw(self._sequence + 1, f"it cannot be read ({_told(error)})")
 
     def _misplaced(self, record: Record) -> str | None:
@@ -186,13 +186,13 @@ def refold(records: Iterable[Record]) -> RiskState:
     """The state that all records of a ledger add up to.
 
     Raises:
-        LedgerCorrupt: one of them is not as it was written.
+        StoreCorrupt: one of them is not as it was written.
     """
     examiner = Examiner()
     for _ in examiner.passed(records):
         pass
     if examiner.flaw is not None:
-        raise LedgerCorrupt(str(examiner.flaw))
+        raise StoreCorrupt(str(examiner.flaw))
     return examiner.head.state
 
 
@@ -210,7 +210,7 @@ def examine(
         progress: is called now and then with the number of records examined since the last call.
 
     Raises:
-        LedgerUnavailable: the store cannot be reached now.
+        StoreUnavailable: the store cannot be reached now.
     """
     head = _head(ledger)
     examiner = _begun(head, newest)
@@ -237,25 +237,25 @@ def refuse_damaged(
         newest: how many of the newest records are examined.
 
     Raises:
-        LedgerCorrupt: it is damaged; one line that names the first bad record and says what
+        StoreCorrupt: it is damaged; one line that names the first bad record and says what
             can be done.
-        LedgerUnavailable: the store cannot be reached now.
+        StoreUnavailable: the store cannot be reached now.
     """
     examination = examine(ledger, newest=newest)
     if not examination.is_intact:
         where = where or f"the {ledger.name} ledger"
-        raise LedgerCorrupt(f"{where} is damaged: {examination.complaint}; {REMEDY}")
+        raise StoreCorrupt(f"{where} is damaged: {examination.complaint}; {REMEDY}")
     return examination
 
 
-def _head(ledger: Readable) -> Head | LedgerCorrupt:
+def _head(ledger: Readable) -> Head | StoreCorrupt:
     try:
         return ledger.head()
-    except LedgerCorrupt as error:
+    except StoreCorrupt as error:
         return error
 
 
-def _begun(head: Head | LedgerCorrupt, newest: int | None) -> Examiner:
+def _begun(head: Head | StoreCorrupt, newest: int | None) -> Examiner:
     if newest is None or not isinstance(head, Head) or head.sequence <= newest:
         return Examiner()
     # One more than asked for: the record at which the chain is picked up.
@@ -263,7 +263,7 @@ def _begun(head: Head | LedgerCorrupt, newest: int | None) -> Examiner:
 
 
 def _concluded(
-    ledger: Readable, examiner: Examiner, head: Head | LedgerCorrupt, at_head: Head | None
+    ledger: Readable, examiner: Examiner, head: Head | StoreCorrupt, at_head: Head | None
 ) -> Examination:
     reached, flaw = examiner.head, examiner.flaw
     differences: tuple[str, ...] = ()
@@ -276,10 +276,10 @@ def _concluded(
 
 
 def _flaw_of_head(
-    ledger: Readable, reached: Head, head: Head | LedgerCorrupt, at_head: Head | None
+    ledger: Readable, reached: Head, head: Head | StoreCorrupt, at_head: Head | None
 ) -> Flaw | None:
     """What is wrong with the head, when every record that is there is good."""
-    if isinstance(head, LedgerCorrupt):
+    if isinstance(head, StoreCorrupt):
         return Flaw(
             reached.sequence, f"it is the newest, but the head cannot be read ({_told(head)})"
         )

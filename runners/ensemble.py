@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from features.reference import Reference
 from numpy.typing import NDArray
 
 from config.settings import EnsembleStrategy
@@ -51,6 +53,11 @@ class Voter(Protocol):
     @property
     def is_shadow(self) -> bool:
         """Whether it runs and is recorded, but has no vote."""
+        ...
+
+    @property
+    def reference(self) -> Reference | None:
+        """What the model knows; None when nobody has said."""
         ...
 
     def probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -128,11 +135,19 @@ class Ensemble:
                 "such as 0.6 and 0.4"
             )
         self._shares = tuple(runner.weight / weight for runner in self.runners)
+        voting = [runner for runner in self.runners if not runner.is_shadow]
+        self._references = {None: _references_of(voting)} | {
+            runner.name: _references_of([runner]) for runner in self.runners
+        }
 
     @property
     def first_name(self) -> str:
         """The first configured model: the one that answers `use_ensemble: false`."""
         return self.names[0]
+
+    def references(self, name: str | None) -> tuple[Reference, ...]:
+        """What those know that decide, each once: the named model, or all that have a vote."""
+        return self._references.get(name, ())
 
     def predict(self, observations: NDArray[np.float32]) -> Prediction:
         """Ask every model and combine those that have a vote.
@@ -189,6 +204,13 @@ class Ensemble:
         for share, probabilities in ballots:
             combined += share * (np.eye(3)[_winners(probabilities)] if votes else probabilities)
         return combined
+
+
+def _references_of(runners: Sequence[Voter]) -> tuple[Reference, ...]:
+    """Their references; models of one training share one."""
+    found = [runner.reference for runner in runners if runner.reference is not None]
+    distinct = {json.dumps(reference.to_json(), sort_keys=True): reference for reference in found}
+    return tuple(distinct.values())
 
 
 def _combine_row(

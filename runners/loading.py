@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
+from features.reference import Reference
 from numpy.typing import NDArray
 
 from config.settings import Algorithm, ModelSettings
-from errors import InferenceFault, ModelMismatch
+from errors import InferenceFault, ModelMismatch, RequestError
 from runners.algorithms import DECODERS
 from runners.classes import check_classes, labels_by_column
 from runners.declaration import reconcile
@@ -19,7 +21,7 @@ from runners.metadata import ModelMetadata
 from runners.runner import ModelIdentity, Runner
 from runners.session import OnnxSession
 
-__all__ = ["ModelSource", "inspect_model", "load_runner"]
+__all__ = ["ModelSource", "inspect_model", "load_runner", "read_reference"]
 
 
 class ModelSource(Protocol):
@@ -47,6 +49,10 @@ class ModelSource(Protocol):
 
     def content(self) -> bytes:
         """The ONNX file, proven to have that sha256; ModelError when it has not."""
+        ...
+
+    def reference(self) -> bytes | None:
+        """Its reference profile, proven to be that of the metadata; None when it has none."""
         ...
 
 
@@ -83,9 +89,40 @@ def load_runner(
             session,
             timer,
         )
+        profile = source.reference()
+        if profile is not None:
+            runner.reference = read_reference(profile, metadata, source="its reference")
     except ModelMismatch as mismatch:
         raise ModelMismatch(f"model {tag}: {mismatch}") from mismatch
     return runner
+
+
+def read_reference(content: bytes, metadata: ModelMetadata, *, source: str) -> Reference:
+    """Read what a model knows.
+
+    Args:
+        content: of a reference profile, as `usdcop reference build` writes it.
+        metadata: of the model.
+        source: what to call the profile in errors.
+
+    Raises:
+        ModelMismatch: it is none, or of another feature schema than the model.
+    """
+    try:
+        reference = Reference.from_json(json.loads(content))
+    except (ValueError, RequestError) as error:
+        raise ModelMismatch(f"{source} is no reference profile: {error}") from error
+    if metadata.feature_schema not in {None, reference.schema}:
+        raise ModelMismatch(
+            f"{source} is of feature schema {reference.schema}, but the model was trained on "
+            f"{metadata.feature_schema}"
+        )
+    if len(reference.names) != metadata.observation_dim:
+        raise ModelMismatch(
+            f"{source} describes {len(reference.names)} features, but the model reads "
+            f"{metadata.observation_dim}"
+        )
+    return reference
 
 
 def inspect_model(

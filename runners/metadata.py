@@ -12,6 +12,7 @@ key                     value
 ``threshold``           least size of an action that trades; continuous models only, default 0.30
 ``temperature``         divides Q-values before the softmax, above 0; Q-values only, default 1
 ``feature_schema``      hash of the feature schema that the model was trained on; optional
+``reference``           SHA-256 of the reference profile beside the model; optional
 ======================  ========================================================================
 
 Other producers write keys of their own into the same map; those are left alone, unless one is
@@ -55,6 +56,7 @@ METADATA_KEYS = (
     "threshold",
     "temperature",
     "feature_schema",
+    "reference",
 )
 
 
@@ -122,6 +124,7 @@ class ModelMetadata:
         threshold: least size of an action that trades, in (0, 1); None for a discrete model.
         temperature: divides Q-values, above 0; None for other outputs.
         feature_schema: hash of the schema that it was trained on, if it says so.
+        reference: SHA-256 of its reference profile, 64 hexadecimal digits; None without one.
 
     Raises:
         ModelMismatch: a value is out of range, or missing, or has no meaning for this output.
@@ -135,6 +138,7 @@ class ModelMetadata:
     temperature: float | None = None
     feature_schema: str | None = None
     classes: tuple[str, ...] | None = None
+    reference: str | None = None
     columns: tuple[int, ...] = field(init=False, repr=False, compare=False, default=())
     """Where SELL, HOLD and BUY lie among the model's own columns; empty when continuous."""
 
@@ -164,6 +168,7 @@ class ModelMetadata:
             threshold=_number(values, "threshold"),
             temperature=_number(values, "temperature"),
             feature_schema=values.get("feature_schema") or None,
+            reference=values.get("reference") or None,
             classes=None if classes is None else tuple(map(str.strip, classes.split(","))),
         )
 
@@ -184,6 +189,8 @@ class ModelMetadata:
             values["temperature"] = repr(self.temperature)
         if self.feature_schema is not None:
             values["feature_schema"] = self.feature_schema
+        if self.reference is not None:
+            values["reference"] = self.reference
         return values
 
     def _check_observation_dim(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from features.reference import Reference
 from numpy.typing import NDArray
 
 from config.settings import Algorithm
@@ -70,6 +71,9 @@ class Runner:
         output_names: the graph's outputs in the order of the kind's roles.
         decoder: of the model's algorithm.
         timer: a monotonic clock in nanoseconds.
+
+    Attributes:
+        reference: what the model knows; None when nobody has said.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Runner:
         self.sha256 = identity.sha256
         self.weight = identity.weight
         self.metadata = metadata
+        self.reference: Reference | None = None
         self._graph = graph
         self._output_names = tuple(output_names)
         self._roles = OUTPUT_ROLES[metadata.output]

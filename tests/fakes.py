@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import EnsembleStrategy
-from errors import InferenceFault, LedgerUnavailable
+from errors import InferenceFault, StoreUnavailable
+from features.reference import Reference
 from monitoring.observer import Observation
 from pipeline import Desk
 from risk.events import Draft, Event, EventKind
@@ -30,6 +31,7 @@ class FixedVoter:
     weight: float = 1.0
     fault: str | None = None
     version: str = "1"
+    reference: Reference | None = None
     asked: list[int] = field(default_factory=list)
 
     @property
@@ -81,14 +83,14 @@ class TroubledLedger(MemoryLedger):
 
     def head(self) -> Head:
         if self.unreadable:
-            raise LedgerUnavailable("the store cannot be read")
+            raise StoreUnavailable("the store cannot be read")
         return super().head()
 
     def append(
         self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
     ) -> tuple[Event, ...]:
         if self.unwritable:
-            raise LedgerUnavailable("the store cannot be written")
+            raise StoreUnavailable("the store cannot be written")
         interfere, self.before_append = self.before_append, None
         if interfere is not None:
             interfere()

@@ -9,7 +9,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-PACKAGES = ("api", "commands", "config", "features", "models", "monitoring", "risk", "runners")
+PACKAGES = (
+    "api",
+    "commands",
+    "config",
+    "features",
+    "models",
+    "monitoring",
+    "risk",
+    "runners",
+    "stores",
+)
 MODULES = (
     "answers",
     "application",
@@ -18,8 +28,11 @@ MODULES = (
     "cli",
     "deployment",
     "errors",
+    "feeds",
     "ledgers",
+    "observation",
     "pipeline",
+    "reading",
     "recomputation",
     "resubmission",
     "service",
@@ -32,6 +45,7 @@ ADAPTERS = {
     "config/document.py",
     "config/load.py",
     "features/files.py",
+    "features/redis_cache.py",
     "features/tables.py",
     "models/bundle.py",
     "models/choice.py",
@@ -47,18 +61,21 @@ ADAPTERS = {
     "risk/ledger/file.py",
     "risk/ledger/redis.py",
     "risk/ledger/redis_checks.py",
-    "risk/ledger/redis_connection.py",
-    "risk/ledger/redis_link.py",
     "risk/ledger/sqlite.py",
-    "risk/ledger/sqlite_connection.py",
     "risk/ledger/sqlite_copy.py",
     "risk/ledger/sqlite_reader.py",
     "risk/ledger/sqlite_schema.py",
     "runners/session.py",
+    "stores/redis_connection.py",
+    "stores/redis_documents.py",
+    "stores/redis_link.py",
+    "stores/sqlite_connection.py",
+    "stores/sqlite_documents.py",
 }
 # An adapter may be made of several files; what it imports of others is listed with its reason.
 ADAPTER_PARTS = {
     "config/load.py": ("config/document.py",),
+    "features/redis_cache.py": ("stores/redis_link.py",),
     # bentofile.yaml is read as strictly as the configuration is.
     "models/bundle.py": ("config/document.py",),
     "models/choice.py": ("models/resolution.py", "models/stored.py"),
@@ -66,32 +83,37 @@ ADAPTER_PARTS = {
     "models/export.py": ("runners/session.py",),
     "models/resolution.py": ("models/stored.py",),
     "models/store.py": ("models/stored.py",),
-    "risk/ledger/redis.py": ("risk/ledger/redis_link.py",),
-    "risk/ledger/redis_checks.py": ("risk/ledger/redis_link.py",),
-    "risk/ledger/redis_link.py": ("risk/ledger/redis_connection.py",),
+    "risk/ledger/file.py": ("stores/sqlite_connection.py",),
+    "risk/ledger/redis.py": ("stores/redis_link.py",),
+    "risk/ledger/redis_checks.py": ("stores/redis_link.py",),
     "risk/ledger/sqlite.py": (
         "risk/ledger/file.py",
-        "risk/ledger/sqlite_connection.py",
+        "stores/sqlite_connection.py",
         "risk/ledger/sqlite_reader.py",
         "risk/ledger/sqlite_schema.py",
     ),
     "risk/ledger/sqlite_copy.py": (
-        "risk/ledger/sqlite_connection.py",
+        "stores/sqlite_connection.py",
         "risk/ledger/sqlite_schema.py",
     ),
     "risk/ledger/sqlite_reader.py": (
-        "risk/ledger/sqlite_connection.py",
+        "stores/sqlite_connection.py",
         "risk/ledger/sqlite_schema.py",
     ),
+    "risk/ledger/sqlite_schema.py": ("stores/sqlite_connection.py",),
+    "stores/redis_documents.py": ("stores/redis_link.py",),
+    "stores/redis_link.py": ("stores/redis_connection.py",),
+    "stores/sqlite_documents.py": ("stores/sqlite_connection.py",),
 }
 # A command is the bootstrap of one tool: it joins the one adapter that it is about. Settings are
 # loaded wherever a program begins.
 EDGE_ADAPTERS = {
     "commands/bundle.py": ("models/bundle.py",),
     "commands/export.py": ("models/export.py",),
-    "commands/features.py": ("features/files.py", "features/tables.py"),
+    "commands/features.py": ("features/tables.py",),
     # The ledger's events as a table.
     "commands/ledger.py": ("features/tables.py",),
+    "commands/series.py": ("features/files.py",),
     "commands/models.py": ("models/resolution.py", "models/store.py", "models/stored.py"),
 }
 # Modules of the world that a pure file may import, for a reason.
@@ -100,7 +122,7 @@ PURE_BUT = {
     "runners/loading.py": {"time"},
     "runners/runner.py": {"time"},
 }
-PURE_PACKAGES = ("features", "models", "monitoring", "risk", "runners", "config")
+PURE_PACKAGES = ("features", "models", "monitoring", "risk", "runners", "stores", "config")
 PURE_LIBRARIES = {"numpy", "pydantic", "annotated_types", "pydantic_core", "holidays", "scipy"}
 WORLDLY = {
     "asyncio", "io", "logging", "os", "pathlib", "random", "secrets", "socket", "sqlite3",
@@ -116,8 +138,8 @@ HOMES = {
     "onnxruntime": {"runners"},
     "prometheus_client": {"monitoring"},
     "pyarrow": {"features"},
-    "redis": {"risk"},
-    "sqlite3": {"risk"},
+    "redis": {"stores"},
+    "sqlite3": {"risk", "stores"},
     "stable_baselines3": {"models"},
     "torch": {"models"},
     "yaml": {"config"},
@@ -197,13 +219,21 @@ def test_a_pure_file_touches_no_world(path: Path) -> None:
 def test_only_edges_and_bootstrap_know_what_lies_outside_of_them(path: Path) -> None:
     if group_of(path) in EDGES:
         return
-    joins = {"bootstrap", "ledgers"}
+    joins = {"bootstrap", "feeds", "ledgers"}
     outside = EDGES if group_of(path) in joins else {*EDGES, *joins}
     assert roots(path) & outside == set()
 
 
 def test_the_pipeline_knows_protocols_and_no_adapter() -> None:
-    for name in ("pipeline.py", "batch.py", "answers.py", "resubmission.py", "recomputation.py"):
+    for name in (
+        "pipeline.py",
+        "observation.py",
+        "reading.py",
+        "batch.py",
+        "answers.py",
+        "resubmission.py",
+        "recomputation.py",
+    ):
         modules = set(imports(ROOT / name))
         files = {module.replace(".", "/") + ".py" for module in modules}
         assert files & ADAPTERS == set()

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from threading import Event as Signpost
 from typing import Any
 
@@ -18,9 +19,10 @@ from pydantic import ValidationError
 
 from api.handlers import Handlers
 from api.messages import BatchInferenceRequest, InferenceRequest, TradeResultRequest
-from api.vectors import request_vector
+from api.vectors import request_observation
 from application import Application
-from errors import InvalidRequest, LedgerUnavailable, NotFound
+from errors import InvalidRequest, NotFound, StoreUnavailable
+from features.reference import Reference
 from features.schema import USDCOP_M5
 from risk.events import EventKind
 from risk.ledger.memory import MemoryLedger
@@ -47,7 +49,7 @@ class SlowLedger(MemoryLedger):
     def head(self) -> Head:
         self.asked.set()
         if not self.let_go.wait(30):
-            raise LedgerUnavailable("nobody let the ledger go")
+            raise StoreUnavailable("nobody let the ledger go")
         return super().head()
 
     def hold_up(self) -> None:
@@ -67,6 +69,16 @@ class FailingModels:
     def predict_one(self, observations: NDArray[np.float32], name: str) -> Prediction:
         raise self.error
 
+    def references(self, name: str | None) -> tuple[Reference, ...]:
+        del name
+        return ()
+
+
+def request_vector(
+    message: InferenceRequest, application: Application, now: datetime
+) -> NDArray[np.float32]:
+    return request_observation(message, application, now).vector
+
 
 @contextmanager
 def with_failing_models(service: Running, error: Exception) -> Iterator[Running]:
@@ -75,7 +87,7 @@ def with_failing_models(service: Running, error: Exception) -> Iterator[Running]
     try:
         yield failing
     finally:
-        failing.handlers.close()
+        failing.turns.close()
 
 
 @pytest.fixture
@@ -126,7 +138,7 @@ class TestWaiting:
         self, slow: tuple[Running, SlowLedger], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         service, ledger = slow
-        monkeypatch.setattr("api.handlers._LONGEST_WAIT", 0.05)
+        monkeypatch.setattr("api.turns._LONGEST_WAIT", 0.05)
 
         async def run() -> tuple[Response, Response]:
             ledger.hold_up()
@@ -147,7 +159,7 @@ class TestWaiting:
         self, slow: tuple[Running, SlowLedger], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         service, ledger = slow
-        monkeypatch.setattr("api.handlers._LONGEST_WAIT", 60)  # however slow this machine is
+        monkeypatch.setattr("api.turns._LONGEST_WAIT", 60)  # however slow this machine is
         refused, served = asyncio.run(flood(service.handlers, ledger))
         assert refused.status_code == 503
         assert b'"code":"overloaded"' in bytes(refused.body)

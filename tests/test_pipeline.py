@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from batch import BatchRequest, decide_batch
 from errors import InvalidRequest
 from monitoring.observer import DecisionMade
-from pipeline import DecisionRequest, decide, decide_without_knowing
+from observation import DecisionRequest
+from pipeline import decide, decide_without_knowing
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.protocol import Ledger
 from tests.book import Book

@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 
-from errors import LedgerCorrupt, LedgerUnavailable
+from errors import StoreCorrupt, StoreUnavailable
 from risk.ledger.anchored import Acknowledged
 
 __all__ = ["AnchorFile"]
@@ -52,8 +52,8 @@ class AnchorFile:
         """What is remembered; None when there is no file, or an empty one.
 
         Raises:
-            LedgerCorrupt: both slots are damaged, or it is the file of another store.
-            LedgerUnavailable: it cannot be read.
+            StoreCorrupt: both slots are damaged, or it is the file of another store.
+            StoreUnavailable: it cannot be read.
         """
         with self._lock, self._faults("read"):
             try:
@@ -62,7 +62,7 @@ class AnchorFile:
                 return None
             try:
                 return _newest(self._look(opened))
-            except LedgerCorrupt:
+            except StoreCorrupt:
                 # Two writes may have passed while it was read. While it is locked, none does.
                 with _locked(opened, LOCK_SH):
                     return _newest(self._look(opened))
@@ -71,8 +71,8 @@ class AnchorFile:
         """Remember it, unless something of a higher order is remembered.
 
         Raises:
-            LedgerCorrupt: both slots are damaged, or it is the file of another store.
-            LedgerUnavailable: it cannot be written.
+            StoreCorrupt: both slots are damaged, or it is the file of another store.
+            StoreUnavailable: it cannot be written.
         """
         with self._lock, self._faults("written"):
             opened = self._open_to_write()
@@ -113,7 +113,7 @@ class AnchorFile:
         if image != self._image:
             slots = (self._decoded(image[:_SLOT]), self._decoded(image[_SLOT:]))
             if image and slots == (None, None):
-                raise LedgerCorrupt(
+                raise StoreCorrupt(
                     f"{self.path} is damaged: what the ledger acknowledged is not known any "
                     "more. Run `usdcop ledger verify`; once a person is sure that the ledger "
                     "lost nothing, delete this file, and what it holds now is remembered"
@@ -152,7 +152,7 @@ class AnchorFile:
             return None
         words = text.decode().split(" ")
         if words[:2] != [_MAGIC, self._store]:
-            raise LedgerCorrupt(
+            raise StoreCorrupt(
                 f"{self.path} belongs to another store, or to another version of this program; "
                 "move it away"
             )
@@ -165,7 +165,7 @@ class AnchorFile:
         try:
             yield
         except OSError as error:
-            raise LedgerUnavailable(
+            raise StoreUnavailable(
                 f"{self.path}, which remembers what the ledger acknowledged, cannot be {what}: "
                 f"{error.strerror}"
             ) from error

@@ -15,7 +15,7 @@ from itertools import takewhile
 from threading import Lock
 from typing import NamedTuple, Protocol
 
-from errors import LedgerError, LedgerRegressed
+from errors import LedgerRegressed, StoreError
 from risk.events import Draft, Event, EventKind
 from risk.ledger.protocol import Head, Ledger, Record
 
@@ -55,7 +55,7 @@ class AcknowledgedMemory(Protocol):
         """What is remembered; None when nothing is.
 
         Raises:
-            LedgerError: there is something, and it cannot be read.
+            StoreError: there is something, and it cannot be read.
         """
         ...
 
@@ -63,7 +63,7 @@ class AcknowledgedMemory(Protocol):
         """Remember it, unless something of a higher order is remembered.
 
         Raises:
-            LedgerError: it cannot be kept.
+            StoreError: it cannot be kept.
         """
         ...
 
@@ -181,7 +181,7 @@ class AnchoredLedger:
     def _recalled(self) -> Acknowledged | None:
         try:
             return _higher(self._own.read(), self._memory.read())
-        except LedgerError as error:
+        except StoreError as error:
             self._trouble = str(error)
             raise
 
@@ -191,7 +191,7 @@ class AnchoredLedger:
         self._own.write(acknowledged)
         try:
             self._memory.write(acknowledged)
-        except LedgerError as error:
+        except StoreError as error:
             # The store holds it, so the answer stands.
             self._trouble = str(error)
         else:

@@ -59,8 +59,8 @@ class Record(NamedTuple):
 class Ledger(Protocol):
     """An append-only log of events and the state they add up to.
 
-    Every method raises `LedgerUnavailable` when the store cannot be reached now and
-    `LedgerCorrupt` when what it holds is not what was written.
+    Every method raises `StoreUnavailable` when the store cannot be reached now and
+    `StoreCorrupt` when what it holds is not what was written.
     """
 
     @property

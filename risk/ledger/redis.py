@@ -13,10 +13,9 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
-from errors import KeyTaken, LedgerCorrupt, LedgerRegressed, LedgerUnavailable
+from errors import KeyTaken, LedgerRegressed, StoreCorrupt, StoreUnavailable
 from risk.events import Draft, Event, EventKind
 from risk.ledger.protocol import EMPTY, Head, Record, advance
-from risk.ledger.redis_link import RedisLink, Unanswered
 from risk.ledger.redis_replies import Reader, encoded_state, text_of
 from risk.ledger.redis_scripts import (
     APPEND,
@@ -26,8 +25,9 @@ from risk.ledger.redis_scripts import (
     LAYOUT,
     RECENT,
     SCAN,
-    Script,
 )
+from stores.redis_link import RedisLink, Unanswered
+from stores.redis_script import Script
 
 __all__ = ["RedisLedger"]
 
@@ -51,8 +51,8 @@ class RedisLedger:
             Redis is down.
 
     Raises:
-        LedgerUnavailable: Redis cannot be reached, or has no ledger of this book.
-        LedgerCorrupt: what it has is of another version, or its end does not fit its head.
+        StoreUnavailable: Redis cannot be reached, or has no ledger of this book.
+        StoreCorrupt: what it has is of another version, or its end does not fit its head.
     """
 
     name = "redis"
@@ -104,7 +104,7 @@ class RedisLedger:
         try:
             with self._in_turn():
                 events = self._append(drafts, expected)
-        except (LedgerUnavailable, LedgerCorrupt, LedgerRegressed) as error:
+        except (StoreUnavailable, StoreCorrupt, LedgerRegressed) as error:
             self._refusal = None if self._link.failure else str(error)
             raise
         self._refusal = None
@@ -159,7 +159,7 @@ class RedisLedger:
     def _in_turn(self) -> Iterator[None]:
         """Appends of one process would only get into each other's way."""
         if not self._turn.acquire(timeout=_QUEUED_SECONDS):
-            raise LedgerUnavailable(
+            raise StoreUnavailable(
                 f"{self._read.place}: too many appends wait; nothing was stored, send it again"
             )
         try:
@@ -183,7 +183,7 @@ class RedisLedger:
                 raise KeyTaken(f"{text_of(reply[1])} {text_of(reply[2])!r} is on record already")
             known = self._learn(reply, known)
             if monotonic() > until:
-                raise LedgerUnavailable(
+                raise StoreUnavailable(
                     f"{self._read.place}: others kept appending; nothing was stored, send it again"
                 )
 
@@ -200,7 +200,7 @@ class RedisLedger:
         try:
             return self._run(APPEND, known, head.state.sequence, state, *fields)
         except Unanswered as error:
-            raise LedgerUnavailable(
+            raise StoreUnavailable(
                 f"{error}; whether this was stored is not known, the same report may be sent again"
             ) from None
 

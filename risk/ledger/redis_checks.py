@@ -6,8 +6,8 @@ answer every call well until the day it has lost the losses of that day.
 
 from dataclasses import dataclass
 
-from errors import LedgerUnavailable
-from risk.ledger.redis_link import RedisLink
+from errors import StoreUnavailable
+from stores.redis_link import RedisLink
 
 __all__ = ["ServerProblem", "check_server"]
 
@@ -31,7 +31,7 @@ def check_server(
     """What speaks against keeping a ledger on this server; empty when nothing does.
 
     Raises:
-        LedgerUnavailable: it cannot be reached.
+        StoreUnavailable: it cannot be reached.
     """
     link = RedisLink(host=host, port=port, db=db, password=password, timeout_ms=timeout_ms)
     try:
@@ -104,7 +104,7 @@ class _Server:
     def _facts(self, section: str) -> dict[str, str]:
         try:
             text = self._link.ask("INFO", section).decode()
-        except LedgerUnavailable:
+        except StoreUnavailable:
             return {}
         pairs = (line.partition(":") for line in text.splitlines() if not line.startswith("#"))
         return {name: value for name, _, value in pairs}
@@ -112,7 +112,7 @@ class _Server:
     def _configured(self, name: str) -> str | None:
         try:
             answer = self._link.ask("CONFIG", "GET", name)
-        except LedgerUnavailable:
+        except StoreUnavailable:
             return None
         return answer[1].decode() if len(answer) == 2 else None
 

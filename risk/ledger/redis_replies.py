@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from errors import LedgerCorrupt, LedgerError, LedgerRegressed, LedgerUnavailable
+from errors import LedgerRegressed, StoreCorrupt, StoreError, StoreUnavailable
 from risk.events import Event, EventKind
 from risk.ledger.protocol import Head, Record
 from risk.ledger.redis_scripts import LAYOUT
@@ -24,21 +24,21 @@ class Reader:
     def __init__(self, place: str) -> None:
         self.place = place
 
-    def fault(self, reply: list[Any], known: Head) -> LedgerError | None:
+    def fault(self, reply: list[Any], known: Head) -> StoreError | None:
         """The error that a reply stands for, if it does."""
         status, *words = reply
         if status == b"absent":
-            return LedgerUnavailable(
+            return StoreUnavailable(
                 f"there is no ledger for {self.place}; start the service once, or set "
                 "redis.host, redis.db and book to where it is"
             )
         if status == b"version":
-            return LedgerCorrupt(
+            return StoreCorrupt(
                 f"{self.place} is of version {text_of(words[0])}, not {LAYOUT}; use the program "
                 "that wrote it, or name another book"
             )
         if status == b"damaged":
-            return LedgerCorrupt(f"{self.place} is damaged: {text_of(words[0])}; {_REMEDY}")
+            return StoreCorrupt(f"{self.place} is damaged: {text_of(words[0])}; {_REMEDY}")
         if status == b"regressed":
             return LedgerRegressed(
                 f"{self.place} ends at sequence {int(words[0])} "
@@ -52,7 +52,7 @@ class Reader:
         """The head in a reply to a caller who knows another one.
 
         Raises:
-            LedgerCorrupt: its state cannot be read.
+            StoreCorrupt: its state cannot be read.
         """
         if reply[0] == b"same":
             return known
@@ -66,13 +66,13 @@ class Reader:
         """An event from its fields.
 
         Raises:
-            LedgerCorrupt: there is no such kind.
+            StoreCorrupt: there is no such kind.
         """
         sequence, kind, previous, digest, body = fields
         try:
             known_kind = EventKind(text_of(kind))
         except ValueError:
-            raise LedgerCorrupt(
+            raise StoreCorrupt(
                 f"{self.place} is damaged: record {int(sequence)} is of the unknown kind "
                 f"{text_of(kind)!r}"
             ) from None
@@ -94,8 +94,8 @@ class Reader:
             raise self._unreadable(f"it is of sequence {state.sequence}, not {sequence}")
         return state
 
-    def _unreadable(self, reason: object) -> LedgerCorrupt:
-        return LedgerCorrupt(f"{self.place}: the stored state cannot be read ({reason}); {_REMEDY}")
+    def _unreadable(self, reason: object) -> StoreCorrupt:
+        return StoreCorrupt(f"{self.place}: the stored state cannot be read ({reason}); {_REMEDY}")
 
 
 def encoded_state(state: RiskState) -> str:

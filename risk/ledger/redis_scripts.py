@@ -15,30 +15,12 @@ they write, so that Redis refuses (memory, disk, replica, type) before anything 
 page of events ends after a megabyte, so that nobody else waits long.
 """
 
-import hashlib
-from dataclasses import dataclass, field
+from stores.redis_script import Script
 
-__all__ = ["APPEND", "CREATE", "FIND", "HEAD", "LAYOUT", "RECENT", "SCAN", "Script"]
+__all__ = ["APPEND", "CREATE", "FIND", "HEAD", "LAYOUT", "RECENT", "SCAN"]
 
 LAYOUT = "1"
 """Version of the keys above; another one is not read."""
-
-
-@dataclass(frozen=True)
-class Script:
-    """A script and the name that Redis gives it.
-
-    Attributes:
-        text: in Lua.
-        sha: SHA-1 of the text, hexadecimal.
-    """
-
-    text: str
-    sha: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        digest = hashlib.sha1(self.text.encode(), usedforsecurity=False)
-        object.__setattr__(self, "sha", digest.hexdigest())
 
 
 # ARGV of every script: 1 attempt, 2 known sequence, 3 known hash, 4 known state's sequence.

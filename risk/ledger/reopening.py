@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from threading import Lock
 
-from errors import LedgerError
+from errors import StoreError
 from risk.events import Draft, Event, EventKind
 from risk.ledger.protocol import Head, Ledger, Record
 
@@ -15,7 +15,7 @@ class ReopeningLedger:
 
     Args:
         name: which kind of store it is.
-        opened: opens the ledger; raises LedgerError when it cannot be opened now.
+        opened: opens the ledger; raises StoreError when it cannot be opened now.
     """
 
     def __init__(self, name: str, opened: Callable[[], Ledger]) -> None:
@@ -70,7 +70,7 @@ class ReopeningLedger:
             if self._ledger is None:
                 try:
                     self._ledger = self._open()
-                except LedgerError as error:
+                except StoreError as error:
                     self._trouble = str(error)
                     raise
             return self._ledger

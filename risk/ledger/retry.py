@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from errors import LedgerUnavailable, StateMoved
+from errors import StateMoved, StoreUnavailable
 from risk.ledger.protocol import Ledger
 from risk.state import RiskState
 
@@ -23,7 +23,7 @@ def on_newest_state(ledger: Ledger, act: Callable[[RiskState], Outcome], *, what
         what: names the act in the error.
 
     Raises:
-        LedgerUnavailable: the state moved each time; nothing was stored and `what` may be
+        StoreUnavailable: the state moved each time; nothing was stored and `what` may be
             sent again.
     """
     for _ in range(_ATTEMPTS):
@@ -31,6 +31,6 @@ def on_newest_state(ledger: Ledger, act: Callable[[RiskState], Outcome], *, what
             return act(ledger.head().state)
         except StateMoved:
             continue
-    raise LedgerUnavailable(
+    raise StoreUnavailable(
         f"{what} was not stored: the risk state moved {_ATTEMPTS} times; send it again"
     )

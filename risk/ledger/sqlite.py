@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
-from errors import KeyTaken, LedgerCorrupt, LedgerUnavailable
+from errors import KeyTaken, StoreCorrupt, StoreUnavailable
 from risk.events import Draft, Event, EventKind
-from risk.ledger.file import identity_of, open_file
+from risk.ledger.file import open_file
 from risk.ledger.protocol import EMPTY, Head, Record, advance
-from risk.ledger.sqlite_connection import connect, faults
 from risk.ledger.sqlite_reader import EVENT_COLUMNS, event_of, read_records, state_of
-from risk.ledger.sqlite_schema import insert, prepare, transaction, write_head
+from risk.ledger.sqlite_schema import insert, prepare, write_head
 from risk.state import RiskState
 from risk.verification import REMEDY
+from stores.sqlite_connection import connect, faults, identity_of, transaction
 
 __all__ = ["SqliteLedger"]
 
@@ -35,8 +35,8 @@ class SqliteLedger:
         busy_timeout_ms: how long an append waits for another process's write lock.
 
     Raises:
-        LedgerUnavailable: the file cannot be opened, or is not there.
-        LedgerCorrupt: it is no ledger, of another version, or its end does not fit its head.
+        StoreUnavailable: the file cannot be opened, or is not there.
+        StoreCorrupt: it is no ledger, of another version, or its end does not fit its head.
     """
 
     name = "sqlite"
@@ -48,7 +48,7 @@ class SqliteLedger:
         self._pragmas: dict[str, str | int] = {}
         self._known = EMPTY
         self._trouble: str | None = None
-        with faults(self._path):
+        with faults(self._path, REMEDY):
             self._identity = open_file(path, create=create)
             self._writer = self._connect()
             try:
@@ -66,7 +66,7 @@ class SqliteLedger:
 
     def head(self) -> Head:
         """The newest sequence, its hash, and the state."""
-        with faults(self._path), self._write_lock:
+        with faults(self._path, REMEDY), self._write_lock:
             self._check_identity()
             self._known = self._read_head(self._writer)
             return self._known
@@ -77,9 +77,9 @@ class SqliteLedger:
         """Store events, in order, all or none; `durable` waits for the disk."""
         with self._write_lock:
             try:
-                with faults(self._path):
+                with faults(self._path, REMEDY):
                     events = self._append(drafts, expected, durable=durable)
-            except LedgerUnavailable as error:
+            except StoreUnavailable as error:
                 self._trouble = str(error)
                 raise
             self._trouble = None
@@ -104,12 +104,12 @@ class SqliteLedger:
             "ORDER BY sequence DESC LIMIT ?"
         )
         values = [*kinds, *([] if before is None else [before]), limit]
-        with faults(self._path), self._read_lock:
+        with faults(self._path, REMEDY), self._read_lock:
             return [event_of(row) for row in self._reader.execute(query, values)]
 
     def scan(self, *, after: int = 0, limit: int = 1000) -> list[Record]:
         """Records as stored, oldest first, beyond sequence `after`."""
-        with faults(self._path), self._read_lock:
+        with faults(self._path, REMEDY), self._read_lock:
             return read_records(self._reader, after=after, limit=limit)
 
     def close(self) -> None:
@@ -135,7 +135,7 @@ class SqliteLedger:
 
     def _check_identity(self) -> None:
         if identity_of(self._path) != self._identity:
-            raise LedgerUnavailable(
+            raise StoreUnavailable(
                 f"{self._path} was removed or replaced while it was in use; put it back and "
                 "restart the service"
             )
@@ -151,7 +151,7 @@ class SqliteLedger:
     def _read_head(self, connection: sqlite3.Connection) -> Head:
         row = connection.execute("SELECT sequence, hash, state_sequence FROM head").fetchone()
         if row is None:
-            raise LedgerCorrupt(f"{self._path} is damaged: its head is gone; {REMEDY}")
+            raise StoreCorrupt(f"{self._path} is damaged: its head is gone; {REMEDY}")
         sequence, digest, state_sequence = row
         known = self._known
         if (sequence, digest) == (known.sequence, known.hash):
@@ -168,8 +168,8 @@ class SqliteLedger:
     def _decode(self, text: str) -> RiskState:
         try:
             return state_of(text)
-        except LedgerCorrupt as error:
-            raise LedgerCorrupt(f"{self._path} is damaged: {error}; {REMEDY}") from None
+        except StoreCorrupt as error:
+            raise StoreCorrupt(f"{self._path} is damaged: {error}; {REMEDY}") from None
 
     def _insert(self, drafts: Sequence[Draft], events: Sequence[Event]) -> None:
         records = [
@@ -183,6 +183,6 @@ class SqliteLedger:
 
     def _one(self, column: str, value: str) -> Event | None:
         query = f"SELECT {EVENT_COLUMNS} FROM event WHERE {column} = ?"  # noqa: S608 - own names
-        with faults(self._path), self._read_lock:
+        with faults(self._path, REMEDY), self._read_lock:
             row = self._reader.execute(query, (value,)).fetchone()
         return None if row is None else event_of(row)

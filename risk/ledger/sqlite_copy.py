@@ -10,11 +10,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from errors import LedgerUnavailable
+from errors import StoreUnavailable
 from risk.ledger.protocol import EMPTY, Head
-from risk.ledger.sqlite_connection import connect, faults
-from risk.ledger.sqlite_schema import insert, prepare, transaction, write_head
-from risk.verification import Examiner, Flaw, Progress, Readable, records_of
+from risk.ledger.sqlite_schema import insert, prepare, write_head
+from risk.verification import REMEDY, Examiner, Flaw, Progress, Readable, records_of
+from stores.sqlite_connection import connect, faults, transaction
 
 __all__ = ["Copied", "copy_good"]
 
@@ -44,7 +44,7 @@ def copy_good(source: Readable, path: Path, *, progress: Progress | None = None)
         progress: is called now and then with the number of records copied since the last call.
 
     Raises:
-        LedgerUnavailable: something is there, or it cannot be written.
+        StoreUnavailable: something is there, or it cannot be written.
     """
     _refuse_existing(path)
     partial = path.with_name(f"{path.name}.partial")
@@ -57,7 +57,7 @@ def copy_good(source: Readable, path: Path, *, progress: Progress | None = None)
     except FileExistsError:
         raise _existing(path) from None
     except OSError as error:
-        raise LedgerUnavailable(f"{path} cannot be written: {error.strerror}") from error
+        raise StoreUnavailable(f"{path} cannot be written: {error.strerror}") from error
     finally:
         for name in ("", *_BESIDE):
             partial.with_name(partial.name + name).unlink(missing_ok=True)
@@ -65,7 +65,7 @@ def copy_good(source: Readable, path: Path, *, progress: Progress | None = None)
 
 
 def _fill(source: Readable, partial: Path, progress: Progress | None) -> Copied:
-    with faults(partial), closing(connect(partial, "mode=rw")) as connection:
+    with faults(partial, REMEDY), closing(connect(partial, "mode=rw")) as connection:
         prepare(connection, partial)
         # The file counts only once it is complete: until then nothing need survive.
         connection.execute("PRAGMA journal_mode = MEMORY")
@@ -115,5 +115,5 @@ def _refuse_existing(path: Path) -> None:
             raise _existing(beside)
 
 
-def _existing(path: Path) -> LedgerUnavailable:
-    return LedgerUnavailable(f"{path} exists; a copy overwrites nothing, name a new file")
+def _existing(path: Path) -> StoreUnavailable:
+    return StoreUnavailable(f"{path} exists; a copy overwrites nothing, name a new file")

@@ -10,13 +10,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from errors import LedgerCorrupt, LedgerUnavailable
+from errors import StoreCorrupt, StoreUnavailable
 from risk.events import GENESIS, Event, EventKind
 from risk.ledger.protocol import Head, Record
-from risk.ledger.sqlite_connection import connect_to_read, faults, reading, told
 from risk.ledger.sqlite_schema import check_version, is_new
 from risk.state import RiskState
 from risk.verification import NEWEST, REMEDY, Examination, refuse_damaged
+from stores.sqlite_connection import connect_to_read, faults, reading, told
 
 __all__ = [
     "EVENT_COLUMNS",
@@ -45,15 +45,15 @@ class SqliteReader:
         path: the file. It may be in use.
 
     Raises:
-        LedgerUnavailable: it is not there or cannot be opened.
-        LedgerCorrupt: it is no database, no ledger, or of another version.
+        StoreUnavailable: it is not there or cannot be opened.
+        StoreCorrupt: it is no database, no ledger, or of another version.
     """
 
     name = "sqlite"
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with faults(path):
+        with faults(path, REMEDY):
             self._connection = connect_to_read(path)
             try:
                 check_version(self._connection, path)
@@ -72,10 +72,10 @@ class SqliteReader:
         with reading():
             row = self._connection.execute("SELECT sequence, hash, state FROM head").fetchone()
         if row is None:
-            raise LedgerCorrupt("it is gone")
+            raise StoreCorrupt("it is gone")
         sequence, digest, text = row
         if not (isinstance(sequence, int) and isinstance(digest, str)):
-            raise LedgerCorrupt(f"it says {sequence!r} {digest!r}")
+            raise StoreCorrupt(f"it says {sequence!r} {digest!r}")
         return Head(sequence, digest, state_of(text))
 
     def scan(self, *, after: int = 0, limit: int = 1000) -> list[Record]:
@@ -86,13 +86,13 @@ class SqliteReader:
         """Refuse a file of which not every page and index is sound.
 
         Raises:
-            LedgerCorrupt: it says what SQLite found first.
+            StoreCorrupt: it says what SQLite found first.
         """
-        with faults(self._path):
+        with faults(self._path, REMEDY):
             (found,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             first = told(found).removeprefix("*** in database main *** ")
-            raise LedgerCorrupt(f"{self._path} is damaged: {first}; {REMEDY}")
+            raise StoreCorrupt(f"{self._path} is damaged: {first}; {REMEDY}")
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
@@ -113,9 +113,9 @@ def refuse_damaged_file(path: Path, *, newest: int = NEWEST) -> Examination | No
         What was found; None when there is no file yet, or nothing in it.
 
     Raises:
-        LedgerCorrupt: it is damaged; one line that names the first bad record and says what can
+        StoreCorrupt: it is damaged; one line that names the first bad record and says what can
             be done.
-        LedgerUnavailable: it cannot be read now.
+        StoreUnavailable: it cannot be read now.
     """
     try:
         if path.stat().st_size == 0:
@@ -123,8 +123,8 @@ def refuse_damaged_file(path: Path, *, newest: int = NEWEST) -> Examination | No
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise LedgerUnavailable(f"{path} cannot be read: {error.strerror}") from None
-    with faults(path), closing(connect_to_read(path)) as connection:
+        raise StoreUnavailable(f"{path} cannot be read: {error.strerror}") from None
+    with faults(path, REMEDY), closing(connect_to_read(path)) as connection:
         if is_new(connection):  # another process is about to make it a ledger
             return None
     with SqliteReader(path) as reader:
@@ -138,13 +138,13 @@ def read_records(connection: sqlite3.Connection, *, after: int, limit: int) -> l
     """Records beyond sequence `after`; up to the first one that cannot be read, if there is one.
 
     Raises:
-        LedgerCorrupt: the very first of them cannot be read.
-        LedgerUnavailable: the file cannot be used now.
+        StoreCorrupt: the very first of them cannot be read.
+        StoreUnavailable: the file cannot be used now.
     """
     try:
         with reading():
             records = [Record(*row) for row in connection.execute(_RECORDS, (after, limit))]
-    except LedgerCorrupt:
+    except StoreCorrupt:
         return _up_to_the_fault(connection, after, limit)
     return records if _ascends(records, after) else _up_to_the_fault(connection, after, limit)
 
@@ -152,7 +152,7 @@ def read_records(connection: sqlite3.Connection, *, after: int, limit: int) -> l
 def _up_to_the_fault(connection: sqlite3.Connection, after: int, limit: int) -> list[Record]:
     """One by one, since a page in which a row cannot be read gives none of its rows."""
     records: list[Record] = []
-    fault = LedgerCorrupt("its page is damaged")
+    fault = StoreCorrupt("its page is damaged")
     try:
         while len(records) < limit:
             with reading():
@@ -163,7 +163,7 @@ def _up_to_the_fault(connection: sqlite3.Connection, after: int, limit: int) -> 
                 break
             records.append(Record(*row))
             after = records[-1].sequence
-    except LedgerCorrupt as error:
+    except StoreCorrupt as error:
         fault = error
     if not records:
         raise fault
@@ -182,15 +182,15 @@ def event_of(row: tuple[int, str, str, bytes, str | None]) -> Event:
     """The event in a row of `EVENT_COLUMNS`.
 
     Raises:
-        LedgerCorrupt: it is none that this version knows.
+        StoreCorrupt: it is none that this version knows.
     """
     sequence, kind, digest, body, previous = row
     if not isinstance(body, bytes):
-        raise LedgerCorrupt(f"record {sequence}: its body is not bytes; {REMEDY}")
+        raise StoreCorrupt(f"record {sequence}: its body is not bytes; {REMEDY}")
     try:
         known = EventKind(kind)
     except ValueError:
-        raise LedgerCorrupt(
+        raise StoreCorrupt(
             f"record {sequence}: its kind {kind!r} is not known to this version; {REMEDY}"
         ) from None
     return Event(sequence, known, previous or GENESIS, digest, body)
@@ -200,11 +200,11 @@ def state_of(text: object) -> RiskState:
     """The state in the head's text.
 
     Raises:
-        LedgerCorrupt: it is none.
+        StoreCorrupt: it is none.
     """
     try:
         return RiskState.from_json(json.loads(str(text)))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise LedgerCorrupt(
+        raise StoreCorrupt(
             f"the stored state cannot be read ({type(error).__name__}: {told(error)})"
         ) from None

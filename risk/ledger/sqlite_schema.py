@@ -2,15 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-from errors import LedgerCorrupt, LedgerUnavailable
+from errors import StoreCorrupt, StoreUnavailable
 from risk.ledger.protocol import EMPTY, Head, Record
 from risk.verification import REMEDY
+from stores.sqlite_connection import transaction
 
-__all__ = ["check_version", "insert", "is_new", "prepare", "transaction", "write_head"]
+__all__ = ["check_version", "insert", "is_new", "prepare", "write_head"]
 
 _VERSION = 2
 
@@ -41,19 +41,6 @@ SELECT coalesce((SELECT sequence || ' ' || hash FROM event ORDER BY sequence DES
 """
 
 
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of the block, or nothing of it, under the file's one write lock."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
 def prepare(connection: sqlite3.Connection, path: Path, *, create: bool = True) -> None:
     """Make the tables if the file is new; refuse a file that is not such a ledger.
 
@@ -65,13 +52,13 @@ def prepare(connection: sqlite3.Connection, path: Path, *, create: bool = True) 
         create: whether an empty file may be made a ledger.
 
     Raises:
-        LedgerCorrupt: it is something else, of another version, or its end does not fit its
+        StoreCorrupt: it is something else, of another version, or its end does not fit its
             head.
-        LedgerUnavailable: it is empty, and may not be made a ledger.
+        StoreUnavailable: it is empty, and may not be made a ledger.
     """
     if is_new(connection):
         if not create:
-            raise LedgerUnavailable(f"there is no ledger in {path}: it is empty")
+            raise StoreUnavailable(f"there is no ledger in {path}: it is empty")
         connection.execute("PRAGMA journal_mode = WAL")
         with transaction(connection):
             if is_new(connection):
@@ -79,7 +66,7 @@ def prepare(connection: sqlite3.Connection, path: Path, *, create: bool = True) 
     check_version(connection, path)
     newest, head = connection.execute(_ENDS).fetchone()
     if newest != head:
-        raise LedgerCorrupt(
+        raise StoreCorrupt(
             f"{path} is damaged: the newest record is {newest}, but the head says {head}; {REMEDY}"
         )
 
@@ -95,11 +82,11 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse a file that is something else, or of another version.
 
     Raises:
-        LedgerCorrupt: it is.
+        StoreCorrupt: it is.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != _VERSION:
-        raise LedgerCorrupt(
+        raise StoreCorrupt(
             f"{path} is no ledger of version {_VERSION} (it says {version}); name another file "
             "in `state_path`, or use the program that wrote this one"
         )

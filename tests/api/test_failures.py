@@ -8,13 +8,13 @@ from api.failures import CODES, Failure, failure_of, is_ours, status_of
 from errors import (
     Conflict,
     InvalidRequest,
-    LedgerCorrupt,
-    LedgerUnavailable,
     NotFound,
     NotReady,
     RequestError,
     ServiceError,
     StateMoved,
+    StoreCorrupt,
+    StoreUnavailable,
     TooLarge,
 )
 
@@ -34,9 +34,9 @@ def tree(kind: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]
         (Conflict("x"), 409),
         (TooLarge("x"), 413),
         (NotReady("x"), 503),
-        (LedgerUnavailable("x"), 503),
+        (StoreUnavailable("x"), 503),
         (StateMoved("x"), 503),
-        (LedgerCorrupt("x"), 500),
+        (StoreCorrupt("x"), 500),
         (ServiceError("x"), 500),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_request_error_keeps_its_code_message_and_detail() -> None:
 
 
 def test_a_fault_of_the_service_is_told_without_its_text() -> None:
-    body = failure_of(LedgerCorrupt("record 7 of /srv/state.db")).body
+    body = failure_of(StoreCorrupt("record 7 of /srv/state.db")).body
     assert b"/srv" not in body
     assert b"internal_error" in body
 

@@ -25,7 +25,7 @@ from config.settings import (
     Role,
     Settings,
 )
-from errors import LedgerUnavailable, NotFound
+from errors import NotFound, StoreUnavailable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -678,7 +678,7 @@ class TestFaults:
         assert "KeyError" in caplog.text
 
     @pytest.mark.parametrize(
-        ("error", "status"), [(NotFound("no decision 7"), 404), (LedgerUnavailable("locked"), 503)]
+        ("error", "status"), [(NotFound("no decision 7"), 404), (StoreUnavailable("locked"), 503)]
     )
     def test_an_error_of_our_own_has_its_status(self, error: Exception, status: int) -> None:
         response = served(raising(error))("POST", INFERENCE, headers=TRADER)

@@ -1,32 +1,74 @@
 """What every `FeatureCache` promises; an implementation joins by one line in `CACHES`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from config.settings import CacheSettings
 from errors import InvalidRequest
-from features.cache import FeatureCache, MemoryFeatureCache
+from features.cache import CachedVector, FeatureCache, MemoryFeatureCache
+from features.evidence import Evidence
+from features.fallback_cache import FallbackFeatureCache
+from features.macro import MacroValue
+from features.redis_cache import RedisFeatureCache
+from stores.redis_link import RedisLink
+from tests.redis_server import free_port, new_book, shared_server
 
 NOW = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 BAR = timedelta(minutes=5)
 
+EVIDENCE = Evidence(1772460000, 3700.1, 2, {"dxy": MacroValue(20514, 104.3)})
+
 Make = Callable[[CacheSettings], FeatureCache]
+
+
+def in_memory(settings: CacheSettings) -> MemoryFeatureCache:
+    return MemoryFeatureCache("default", settings)
+
+
+def in_redis(settings: CacheSettings) -> RedisFeatureCache:
+    # A machine that is busy with something else must not pass for an outage.
+    link = RedisLink(**shared_server().address, timeout_ms=5000)
+    return RedisFeatureCache(new_book(), settings, link)
+
+
+def with_fallback(settings: CacheSettings) -> FallbackFeatureCache:
+    return FallbackFeatureCache(in_redis(settings), in_memory(settings))
+
+
+def fallen_back(settings: CacheSettings) -> FallbackFeatureCache:
+    nowhere = RedisLink(host="127.0.0.1", port=free_port())
+    return FallbackFeatureCache(
+        RedisFeatureCache("default", settings, nowhere), in_memory(settings)
+    )
+
+
 CACHES: dict[str, Make] = {
-    "memory": lambda settings: MemoryFeatureCache("default", settings),
+    "memory": in_memory,
+    "redis": in_redis,
+    "fallback": with_fallback,
+    "fallback without redis": fallen_back,
 }
 
 
 @pytest.fixture(params=CACHES)
-def make(request: pytest.FixtureRequest) -> Make:
-    return CACHES[request.param]
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    made: list[FeatureCache] = []
+
+    def one(settings: CacheSettings) -> FeatureCache:
+        made.append(CACHES[request.param](settings))
+        return made[-1]
+
+    yield one
+    for cache in made:
+        cache.close()
 
 
 @pytest.fixture
@@ -38,8 +80,8 @@ def vector(value: float) -> NDArray[np.float32]:
     return np.full(45, value, dtype=np.float32)
 
 
-def first_of(found: NDArray[np.float32] | None) -> float | None:
-    return None if found is None else float(found[0])
+def first_of(found: CachedVector | None) -> float | None:
+    return None if found is None else float(found.vector[0])
 
 
 def test_what_was_put_is_read_back_to_the_bit(cache: FeatureCache) -> None:
@@ -49,8 +91,23 @@ def test_what_was_put_is_read_back_to_the_bit(cache: FeatureCache) -> None:
     found = cache.get(NOW, NOW)
 
     assert found is not None
-    assert found.dtype == np.float32
-    assert found.tobytes() == kept.tobytes()
+    assert found.timestamp == NOW
+    assert found.evidence is None
+    assert found.vector.dtype == np.float32
+    assert found.vector.tobytes() == kept.tobytes()
+
+
+def test_what_a_vector_was_made_of_is_kept_with_it(cache: FeatureCache) -> None:
+    cache.put(NOW, vector(1), NOW, EVIDENCE)
+
+    for found in (cache.get(NOW, NOW), cache.latest(NOW)):
+        assert found is not None
+        assert found.evidence == EVIDENCE
+
+    cache.put(NOW, vector(1), NOW)
+    again = cache.get(NOW, NOW)
+    assert again is not None
+    assert again.evidence is None
 
 
 def test_an_unknown_timestamp_is_a_miss(cache: FeatureCache) -> None:
@@ -109,7 +166,7 @@ def test_the_latest_is_the_newest_bar_not_the_last_one_put(cache: FeatureCache) 
     latest = cache.latest(NOW)
 
     assert latest is not None
-    assert (latest.timestamp, first_of(latest.vector)) == (NOW + BAR, 2)
+    assert (latest.timestamp, first_of(latest)) == (NOW + BAR, 2)
 
 
 def test_an_empty_cache_has_no_latest(cache: FeatureCache) -> None:
@@ -147,7 +204,12 @@ def test_statistics_count_every_read(cache: FeatureCache) -> None:
     assert stats.ttl_seconds == 300
 
 
-@pytest.mark.parametrize("key", ["latest", "default", "", 0, None, NOW.replace(tzinfo=None)])
+WITHOUT_UTC = datetime.max.replace(tzinfo=timezone(-SECOND))
+
+
+@pytest.mark.parametrize(
+    "key", ["latest", "default", "", 0, None, NOW.replace(tzinfo=None), WITHOUT_UTC]
+)
 def test_only_an_aware_time_is_a_key(cache: FeatureCache, key: object) -> None:
     cache.put(NOW, vector(1), NOW)
 
@@ -175,9 +237,10 @@ def test_neither_the_writer_nor_a_reader_can_change_what_is_kept(cache: FeatureC
     mine[:] = 9
     found = cache.get(NOW, NOW)
 
+    assert found is not None
     assert first_of(found) == 1
     with pytest.raises(ValueError, match="read-only"):
-        found[:] = 9  # type: ignore[index]
+        found.vector[:] = 9
 
 
 def test_a_clock_that_jumps_back_revives_nothing(cache: FeatureCache) -> None:
@@ -197,33 +260,53 @@ def test_a_clock_that_jumps_back_does_not_lengthen_a_life(cache: FeatureCache) -
     assert first_of(cache.get(NOW, before)) == 3
 
 
+def test_a_time_that_nobody_lives_in_is_a_key_like_any_other(cache: FeatureCache) -> None:
+    times = [datetime(1, 1, 1, tzinfo=UTC), NOW, datetime.max.replace(tzinfo=UTC)]
+    for value, timestamp in enumerate(times):
+        cache.put(timestamp, vector(value), NOW)
+
+    assert [first_of(one) for one in cache.get_many(times, NOW)] == [0, 1, 2]
+    latest = cache.latest(NOW)
+    assert latest is not None
+    assert latest.timestamp == times[2]
+
+
 def test_callers_whose_clocks_differ_by_a_moment_lose_nothing(cache: FeatureCache) -> None:
     cache.put(NOW, vector(1), NOW + SECOND)
 
     assert first_of(cache.get(NOW, NOW)) == 1
 
 
-@given(
-    st.lists(
-        st.tuples(st.booleans(), st.integers(0, 4), st.integers(-900, 900)),
-        max_size=40,
-    )
-)
-def test_whatever_the_clock_does_nothing_older_than_its_life_is_read(
-    steps: list[tuple[bool, int, int]],
-) -> None:
-    cache = MemoryFeatureCache("default", CacheSettings(max_entries=3))
+@pytest.mark.parametrize("name", CACHES)
+def test_whatever_the_clock_does_nothing_older_than_its_life_is_read(name: str) -> None:
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 4), STEPS), max_size=40))
+    def holds(steps: list[tuple[bool, int, int]]) -> None:
+        cache = CACHES[name](CacheSettings(max_entries=3))
+        try:
+            _walk(cache, steps)
+        finally:
+            cache.close()
+
+    holds()
+
+
+STEPS = st.integers(-900, 900) | st.integers(-10, 10) | st.sampled_from([-300, 299, 300])
+
+
+def _walk(cache: FeatureCache, steps: list[tuple[bool, int, int]]) -> None:
     lived: dict[datetime, int] = {}  # seconds of clock seen to pass since each was put
-    now = NOW
+    now, newest = 0, -1_000_000  # the first time that a cache sees is no jump
     for is_put, bar, step in steps:
-        now += step * SECOND
-        lived = {key: age + max(step, 0) for key, age in lived.items()}
-        timestamp = NOW + bar * BAR
+        now += step
+        lived = {key: age + max(now - newest, 0) for key, age in lived.items()}
+        newest = now if newest - now > 5 else max(now, newest)
+        timestamp, at = NOW + bar * BAR, NOW + now * SECOND
         if is_put:
-            cache.put(timestamp, vector(bar), now)
+            cache.put(timestamp, vector(bar), at)
             lived[timestamp] = 0
         else:
-            found = cache.get(timestamp, now)
+            found = cache.get(timestamp, at)
             assert found is None or (first_of(found) == bar and lived[timestamp] < 300)
         assert cache.stats().size <= 3
 

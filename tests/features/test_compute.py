@@ -4,11 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from benchmarks.features import parity, simulated_market
 from errors import InvalidRequest, NotReady
 from features.bars import BarSeries
 from features.compute import WINDOW, compute_series, compute_vector
+from features.macro import MACRO_COLUMNS, DailySeries, MacroSeries
 from features.schema import USDCOP_M5, Feature, Schema
 from tests.features.market import (
+    MONDAY,
     MONDAY_OPEN,
     random_bars,
     random_macro,
@@ -53,16 +56,62 @@ def test_where_the_history_begins_changes_no_bit(seed: int, offset: int) -> None
     assert same_bits(whole.matrix[offset:], later.matrix)
 
 
-def test_bars_to_come_change_no_vector() -> None:
-    bars = random_bars(WINDOW + 100)
-    changed = bars.closes.copy()
-    changed[WINDOW + 50 :] *= 3.0
+def test_over_a_simulated_market_both_ways_give_the_same_bits() -> None:
+    market = simulated_market(days=105)
+    starts, closes = market.bars.starts, market.bars.closes
+    dates = np.unique(starts // 86_400)
+    assert np.count_nonzero(closes[1:] == closes[:-1]) > 100
+    assert np.count_nonzero((np.diff(starts) > 300) & (np.diff(starts) < 3_600)) > 10
+    assert np.busday_count(*dates[[0, -1]].astype("M8[D]")) + 1 > len(dates)
+
+    found = parity(market)
+
+    assert (found.values, found.readiness) == (0, 0)
+    assert found.vectors > 5_900
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    newest=st.integers(WINDOW - 1, WINDOW + 98),
+    later=st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=5),
+)
+def test_bars_to_come_change_no_vector(seed: int, newest: int, later: list[float]) -> None:
+    bars = random_bars(WINDOW + 100, seed=seed)
+    closes = bars.closes.copy()
+    closes[newest + 1 :] = np.resize(later, len(closes) - newest - 1)
 
     before = compute_series(bars, MACRO).matrix
-    after = compute_series(BarSeries(bars.starts, changed), MACRO).matrix
+    after = compute_series(BarSeries(bars.starts, closes), MACRO).matrix
 
-    assert same_bits(before[:51], after[:51])
-    assert not same_bits(before[51:], after[51:])
+    known = newest - (WINDOW - 1) + 1
+    assert same_bits(before[:known], after[:known])
+    assert not same_bits(before[known:], after[known:])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    dated=st.integers(3, 5),
+    changed=st.dictionaries(st.sampled_from(MACRO_COLUMNS), st.floats(1e-3, 1e6), min_size=1),
+)
+def test_macro_values_of_a_bars_date_and_later_change_no_vector_of_it(
+    dated: int, changed: dict[str, float]
+) -> None:
+    bars = random_bars(WINDOW + 180)
+    others = {
+        name: DailySeries(
+            series.days, np.where(series.days >= MONDAY + dated, changed[name], series.values)
+        )
+        for name, series in MACRO.columns.items()
+        if name in changed
+    }
+
+    before = compute_series(bars, MACRO)
+    after = compute_series(bars, MacroSeries({**MACRO.columns, **others}))
+
+    known = before.times // 86_400 <= MONDAY + dated
+    assert same_bits(before.matrix[known], after.matrix[known])
+    assert not same_bits(before.matrix[~known], after.matrix[~known])
 
 
 @pytest.mark.parametrize("feature", OF_CLOSES, ids=lambda feature: feature.name)

@@ -12,6 +12,7 @@ from examples.evaluate import Figures, figures_of, load_exported, typical_buy
 from examples.simulate import simulate
 from examples.trading_data import HORIZON_BARS, TradingData, following_returns, prepare
 from features.compute import WINDOW
+from features.reference import Reference
 from runners.ensemble import Ensemble
 from runners.runner import Runner
 from runners.signal import Signal
@@ -24,6 +25,7 @@ class Holder:
     """A model that always says HOLD."""
 
     name, tag, version, weight, is_shadow = "holder", "holder:1", "1", 1.0, False
+    reference: Reference | None = None
 
     def probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.tile([0.0, 1.0, 0.0], (len(observations), 1))

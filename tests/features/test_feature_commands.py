@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from commands.features import features
-from config.settings import TradingHours
+from config.load import load_settings
+from config.settings import Settings, TradingHours
 from errors import InvalidRequest, NotReady
 from examples.simulate import simulate, write_market
 from features.documentation import document
@@ -17,20 +18,19 @@ PAGE = Path(__file__).parents[2] / "docs" / "features.md"
 
 
 @dataclass(frozen=True)
-class Configuration:
-    trading_hours: TradingHours = field(default_factory=TradingHours)
-
-
-@dataclass(frozen=True)
 class Context:
-    configuration: Configuration = field(default_factory=Configuration)
+    configuration: Settings = field(default_factory=lambda: load_settings({}).settings)
 
-    def settings(self) -> Configuration:
+    def settings(self) -> Settings:
         return self.configuration
 
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(features, [str(part) for part in arguments], obj=Context())
+
+
+def with_hours(hours: TradingHours) -> Settings:
+    return load_settings({}).settings.model_copy(update={"trading_hours": hours})
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_hours_are_those_of_the_configuration(
     market: tuple[Path, Path], tmp_path: Path
 ) -> None:
     bars, _ = market
-    early = Context(Configuration(TradingHours(end_hour=11, end_minute=55)))
+    early = Context(with_hours(TradingHours(end_hour=11, end_minute=55)))
     arguments = ["build", bars, "--allow-missing-macro", "--out", tmp_path / "f.parquet"]
 
     result = CliRunner().invoke(features, [str(part) for part in arguments], obj=early)

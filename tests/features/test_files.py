@@ -228,6 +228,26 @@ def test_macro_values_are_read_and_empty_cells_are_gaps(tmp_path: Path) -> None:
     assert np.diff(macro.columns["vix"].days).tolist() == [1]
 
 
+def test_a_macro_value_that_looks_wrong_is_refused_by_series_and_date(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        MACRO_HEADER,
+        "2026-02-27,100,20,300,75,4,10,18.6",
+        "2026-03-02,100,20,300,75,4,10,174650",
+        "2026-03-03,100,20,300,75,4,10,18.5",
+    )
+
+    with pytest.raises(InvalidRequest) as caught:
+        read_macro(path)
+
+    assert caught.value.message == (
+        f"{path}: usdmxn is 174650 on 2026-03-02, 9389.8 times the 18.6 of 2026-02-27; a true "
+        "change is below 3 times: is a decimal point lost? Correct it, or confirm it if it is meant"
+    )
+    assert caught.value.code == "suspect_macro_value"
+    assert read_macro(path, confirm=True).columns["usdmxn"].values.tolist() == [18.6, 174650, 18.5]
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
@@ -261,7 +281,8 @@ def test_a_macro_date_written_as_a_time_is_told_what_a_date_looks_like(tmp_path:
 
 def macro_parquet(folder: Path, *dates: datetime, zone: str | None) -> Path:
     path = folder / "macro.parquet"
-    values = dict.fromkeys(MACRO_COLUMNS, [1.0] * len(dates))
+    levels = (100.0, 20.0, 300.0, 75.0, 4.0, 10.0, 18.0)
+    values = {name: [level] * len(dates) for name, level in zip(MACRO_COLUMNS, levels, strict=True)}
     table = {"date": pa.array(dates, type=pa.timestamp("ns", tz=zone)), **values}
     pq.write_table(pa.table(table), path)
     return path

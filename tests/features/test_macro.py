@@ -1,15 +1,20 @@
+import json
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from errors import InvalidRequest, NotReady
 from features.compute import WINDOW, compute_series, compute_vector
 from features.macro import (
     MACRO_COLUMNS,
     MACRO_FEATURES,
-    STALE_AFTER_DAYS,
+    DailySeries,
     MacroSeries,
     macro_features,
 )
+from features.macro_limits import MACRO_SERIES, MacroSpec, spec_of
 from features.schema import USDCOP_M5
 from tests.features.market import MONDAY, random_bars, random_macro, same_bits
 
@@ -61,15 +66,32 @@ def test_on_a_holiday_the_last_known_value_stands_in() -> None:
     assert features["brent_change_1d"] == pytest.approx(expected)
 
 
-def test_a_value_may_be_seven_days_old_and_no_older() -> None:
+@pytest.mark.parametrize("spec", MACRO_SERIES, ids=lambda spec: spec.name)
+def test_a_value_may_be_as_old_as_its_series_allows_and_no_older(spec: MacroSpec) -> None:
     columns = table()
-    columns["vix"][DAYS >= MONDAY] = np.nan
+    columns[spec.name][DAYS >= MONDAY] = np.nan
     macro = MacroSeries.from_table(DAYS, columns)
-    last_good = MONDAY - 1 + STALE_AFTER_DAYS
+    last_good = MONDAY - 1 + spec.stale_after_days
 
     assert np.isfinite(macro_features(macro, last_good)).all()
-    with pytest.raises(NotReady, match=r"vix before 2026-03-09 is 8 days old, dated 2026-03-01"):
+    with pytest.raises(NotReady) as caught:
         macro_features(macro, last_good + 1)
+    age = spec.stale_after_days + 1
+    assert caught.value.message.startswith(f"not ready: the last value of {spec.name} before ")
+    assert f"is {age} days old, dated 2026-03-01" in caught.value.message
+    assert caught.value.message.endswith(f"; it may be {spec.stale_after_days} days old")
+
+
+def test_a_long_weekend_makes_no_value_too_old() -> None:
+    assert all(spec.stale_after_days >= 5 for spec in MACRO_SERIES)
+
+
+def test_a_series_without_any_value_is_not_ready() -> None:
+    columns = dict(MacroSeries.from_table(DAYS, table()).columns)
+    columns["col10y"] = DailySeries.of({})
+
+    with pytest.raises(NotReady, match="0 of 1 daily values of col10y"):
+        macro_features(MacroSeries(columns), MONDAY)
 
 
 def test_too_few_values_are_not_ready() -> None:
@@ -91,7 +113,8 @@ def test_bars_without_fresh_macro_values_are_left_out_and_the_rest_computed() ->
     series = compute_series(bars, ends_on_friday)
     whole = compute_series(bars, random_macro(days=400))
 
-    fresh = whole.times // 86_400 <= friday + STALE_AFTER_DAYS
+    oldest = min(spec.stale_after_days for spec in MACRO_SERIES)
+    fresh = whole.times // 86_400 <= friday + oldest
     assert 0 < fresh.sum() < len(whole.times)
     assert series.times.tolist() == whole.times[fresh].tolist()
     assert same_bits(series.matrix[:, :38], whole.matrix[fresh, :38])
@@ -153,3 +176,85 @@ def test_dates_out_of_order_and_missing_columns_are_refused() -> None:
         MacroSeries.from_table(DAYS, columns)
     with pytest.raises(InvalidRequest, match="needs 120 values"):
         MacroSeries.from_table(DAYS, {**columns, "brent": np.ones(3)})
+
+
+def test_two_digits_too_many_or_too_few_leave_the_plausible_levels_from_any_of_them() -> None:
+    assert all(0 < spec.low < spec.high < 100 * spec.low for spec in MACRO_SERIES)
+
+
+def test_only_the_yields_may_be_negative_and_step_in_points() -> None:
+    assert [spec.name for spec in MACRO_SERIES if not spec.positive] == ["ust10y", "col10y"]
+
+
+def test_a_series_that_does_not_exist_is_answered_with_those_that_do() -> None:
+    with pytest.raises(InvalidRequest, match=r"no macro series 'wti'; there are dxy, vix, embi"):
+        spec_of("wti")
+
+
+def test_the_newest_values_are_kept_and_no_more_than_there_are() -> None:
+    macro = MacroSeries.from_table(DAYS, table())
+
+    assert macro.newest(60).columns["vix"].days.tolist() == DAYS[-60:].tolist()
+    assert macro.newest(60).columns["vix"].values.tolist() == table()["vix"][-60:].tolist()
+    assert macro.newest(1000).to_json() == macro.to_json()
+    assert not any(len(series.days) for series in macro.newest(0).columns.values())
+    day = int(DAYS[-1]) + 1
+    assert macro_features(macro.newest(60), day).tobytes() == macro_features(macro, day).tobytes()
+
+
+@given(
+    values=st.dictionaries(
+        st.integers(-700_000, 2_900_000),
+        st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+        max_size=5,
+    )
+)
+def test_what_is_written_as_json_comes_back_to_the_bit(values: dict[int, float]) -> None:
+    macro = MacroSeries({name: DailySeries.of(values) for name in MACRO_COLUMNS})
+
+    again = MacroSeries.from_json(json.loads(json.dumps(macro.to_json())))
+
+    for name in MACRO_COLUMNS:
+        assert again.columns[name].days.tolist() == sorted(values)
+        assert again.columns[name].values.tobytes() == macro.columns[name].values.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ("no list", "of vix are no list"),
+        ([["2026-03-02", 20.0], ["2026-03-02", 20.0]], "of vix are not in order of their dates"),
+        ([["2026-03-02", 20.0], ["2026-03-01", 20.0]], "of vix are not in order of their dates"),
+        ([["2026-03-02"]], r"hold ['2026-03-02']; each must be an ISO date and a positive and"),
+        ([["20260302", 20.0]], "hold ['20260302', 20.0]"),
+        ([["2026-02-30", 20.0]], "hold ['2026-02-30', 20.0]"),
+        ([[20514, 20.0]], "hold [20514, 20.0]"),
+        ([["2026-03-02", "20"]], "hold ['2026-03-02', '20']"),
+        ([["2026-03-02", None]], "hold ['2026-03-02', None]"),
+        ([["2026-03-02", True]], "hold ['2026-03-02', True]"),
+        ([["2026-03-02", 0.0]], "hold ['2026-03-02', 0.0]"),
+        ([["2026-03-02", float("nan")]], "hold ['2026-03-02', nan]"),
+        ([["2026-03-02", 10**400]], "hold ['2026-03-02', 1000"),
+        ([20.0], "hold 20.0"),
+    ],
+)
+def test_damaged_json_is_refused_by_its_first_damage(stored: object, said: str) -> None:
+    document = {**MacroSeries.from_table(DAYS, table()).to_json(), "vix": stored}
+
+    with pytest.raises(InvalidRequest) as caught:
+        MacroSeries.from_json(document)
+
+    assert said in caught.value.message
+
+
+@pytest.mark.parametrize("document", [None, [], {}, {"vix": []}])
+def test_json_without_the_seven_series_is_refused(document: object) -> None:
+    with pytest.raises(InvalidRequest, match="need these series and no others: dxy, vix"):
+        MacroSeries.from_json(document)
+
+
+def test_json_with_another_series_is_refused() -> None:
+    document = {**MacroSeries.from_table(DAYS, table()).to_json(), "wti": []}
+
+    with pytest.raises(InvalidRequest, match="no others"):
+        MacroSeries.from_json(document)

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import InvalidRequest
+from features.bars import BarSeries
+from features.compute import compute_series
 from features.schema import USDCOP_M5, Feature, Schema
+from tests.features.market import random_macro, session_starts
 
 MODELS = sorted((Path(__file__).parents[2] / "models" / "onnx").glob("*.onnx"))
 WHOLE = {name: float(row) for row, name in enumerate(USDCOP_M5.names)}
@@ -64,6 +67,29 @@ def test_the_hash_follows_order_and_version_but_not_the_unit() -> None:
         Schema(USDCOP_M5.version, (replace(first, unit="percent"), second, *others)).hash
         == USDCOP_M5.hash
     )
+
+
+def test_the_hash_does_not_follow_the_support() -> None:
+    bare = tuple(replace(feature, low=None, high=None) for feature in USDCOP_M5.features)
+
+    assert bare != USDCOP_M5.features
+    assert replace(USDCOP_M5, features=bare).hash == USDCOP_M5.hash
+
+
+@given(seed=st.integers(0, 10**6), volatility=st.sampled_from([0.0, 1e-6, 1e-3, 0.1, 0.5]))
+def test_every_feature_of_whatever_bars_lies_within_its_support(
+    seed: int, volatility: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    steps = rng.standard_t(2, 260) * volatility * (rng.random(260) < rng.random())
+    closes = 4000 * np.exp(np.clip(np.cumsum(steps), -10, 10))
+    closes[-1] *= rng.choice([1.0, 1e-3, 1e3])
+    macro = random_macro(seed=seed)
+    matrix = compute_series(BarSeries(session_starts(260), closes), macro).matrix
+
+    for values, feature in zip(matrix.T, USDCOP_M5.features, strict=True):
+        assert feature.low is None or values.min() >= feature.low, feature.name
+        assert feature.high is None or values.max() <= feature.high, feature.name
 
 
 def test_a_schema_refuses_a_name_used_twice_and_an_empty_list() -> None:

@@ -1,10 +1,11 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from config.settings import TradingHours
-from examples.simulate import MACRO_NAMES, simulate, write_market
+from examples.simulate import MACRO_NAMES, simulate, until, write_market
 from features.files import read_bars, read_macro
 from features.macro import MACRO_COLUMNS
 
@@ -28,6 +29,20 @@ def test_what_is_written_is_what_the_product_reads(tmp_path: Path) -> None:
     assert MACRO_NAMES == MACRO_COLUMNS == tuple(macro.columns)
     assert (file.duplicates, file.outside_session) == (0, 0)
     assert file.missing > 0
+
+
+def test_a_market_ends_with_what_is_known_at_a_time() -> None:
+    whole = simulate(days=40, seed=1)
+    end = datetime(2026, 11, 24, 15, 7, tzinfo=UTC)  # a Tuesday, within the session
+
+    moved = until(whole, end, days=20)
+
+    assert moved.starts[-1] + 300 <= end.timestamp() < moved.starts[-1] + 900
+    assert moved.macro_dates[-1] < end.date()
+    assert (end.date() - moved.macro_dates[-1]).days <= 3
+    assert len(np.unique(moved.starts // 86_400)) == 20
+    of_week = 7 * 86_400
+    assert set((moved.starts % of_week).tolist()) <= set((whole.starts % of_week).tolist())
 
 
 def test_the_simulated_market_has_the_magnitudes_of_the_real_one() -> None:

@@ -19,6 +19,8 @@ from pydantic import BaseModel
 
 from api.access import LOCAL, current_caller
 from api.handlers import Handlers
+from api.market_handlers import MarketHandlers
+from api.market_messages import MacroRequest, MarketBarsRequest
 from api.messages import (
     BatchInferenceRequest,
     HaltRequest,
@@ -30,14 +32,17 @@ from api.messages import (
     ResumeRequest,
     TradeResultRequest,
 )
+from api.turns import Turns
 from api.web import create_web
 from application import Application, World
+from benchmarks.observations import known_vectors
 from bootstrap import build
 from config.load import load_settings
 from models.store import BentoModelStore
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.protocol import Ledger
 from runners.signal import Signal
+from stores.documents import Documents, MemoryDocuments
 from tests.book import MONDAY_NOON_UTC
 
 ROOT = Path(__file__).parents[2]
@@ -69,10 +74,14 @@ class Running:
 
     application: Application
     clock: SteppedClock
+    turns: Turns = field(init=False)
     handlers: Handlers = field(init=False)
+    market: MarketHandlers = field(init=False)
 
     def __post_init__(self) -> None:
-        self.handlers = Handlers(self.application)
+        self.turns = Turns()
+        self.handlers = Handlers(self.application, self.turns)
+        self.market = MarketHandlers(self.application, self.turns)
         self._web = create_web()
         self._web.state.application = self.application
 
@@ -87,6 +96,8 @@ class Running:
         routes: dict[str, Route] = {
             "/v1/inference": (self.handlers.inference, InferenceRequest),
             "/v1/inference/batch": (self.handlers.inference_batch, BatchInferenceRequest),
+            "/v1/market/bars": (self.market.market_bars, MarketBarsRequest),
+            "/v1/market/macro": (self.market.market_macro, MacroRequest),
             "/v1/risk/trade-result": (self.handlers.trade_result, TradeResultRequest),
             "/v1/risk/position": (self.handlers.risk_position, PositionRequest),
             "/v1/risk/mark": (self.handlers.risk_mark, MarkRequest),
@@ -140,25 +151,30 @@ def running(
     path: Path | None = None,
     ledger: Ledger | None = None,
     clock: SteppedClock | None = None,
+    documents: Documents | None = None,
 ) -> Iterator[Running]:
     """Build the application from its configuration file and these variables, and close it."""
     settings = load_settings(variables or {}, path).settings
     clock = clock or SteppedClock()
     application = build(
-        settings, ledger or MemoryLedger(), store=BentoModelStore(), world=World(clock=clock)
+        settings,
+        ledger or MemoryLedger(),
+        store=BentoModelStore(),
+        world=World(clock=clock),
+        documents=documents or MemoryDocuments(),
     )
     started = Running(application, clock)
     try:
         yield started
     finally:
-        started.handlers.close()
+        started.turns.close()
         application.close()
 
 
 def rows(count: int, seed: int = 1) -> NDArray[np.float32]:
-    """Observations around the README's; the models say SELL, HOLD and BUY among them."""
-    factors = np.random.default_rng(seed).normal(1, 1, (count, 45))
-    return (np.array(CONFIDENT) * factors).astype(np.float32)
+    """Observations that the shipped models know: they say SELL, HOLD and BUY among them."""
+    vectors = known_vectors()
+    return vectors[np.random.default_rng(seed).permutation(len(vectors))[:count]]
 
 
 def observation_that(service: Running, signal: Signal, *, sure: bool) -> list[float]:

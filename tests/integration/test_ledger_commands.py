@@ -167,12 +167,12 @@ def test_a_model_that_has_left_the_store_is_said_to_be_missing(written: Path) ->
     run("models", "list")
     store = BentoModelStore()
     (version,) = store.versions("sac_usdcop_v2")
-    content, metadata = version.content(), version.metadata
+    content, metadata, reference = version.content(), version.metadata, version.reference()
     store.remove("sac_usdcop_v2", version.version)
     try:
         said = run("ledger", "replay", "A", fails=True)
     finally:
-        store.register("sac_usdcop_v2", content, metadata)
+        store.register("sac_usdcop_v2", content, metadata, reference)
     assert "not recomputed" in said
     assert "sac_usdcop_v2" in said
 

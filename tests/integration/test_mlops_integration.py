@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from config.load import DEFAULT_FILE, load_settings
 from config.settings import Environment
-from errors import ConfigurationError, LedgerUnavailable, ModelNotFound
+from errors import ConfigurationError, ModelNotFound, StoreUnavailable
 from features.compute import WINDOW, compute_vector
 from features.schema import USDCOP_M5
 from ledgers import open_ledger
@@ -123,7 +123,7 @@ class TestConfiguration:
 
     def test_a_redis_that_is_not_there_is_refused_by_its_address(self) -> None:
         settings = load_settings({"REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}).settings
-        with pytest.raises(LedgerUnavailable, match=r"127\.0\.0\.1:1"):
+        with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1"):
             open_ledger(settings, create=True)
 
     @pytest.mark.parametrize("storage", ["models/onnx", ""])
@@ -295,7 +295,7 @@ class TestFeatureCache:
         service.post("/v1/inference", features=named, timestamp=at.isoformat())
         kept = service.application.cache.get(at, at)
         assert kept is not None
-        assert kept.tobytes() == np.array(CONFIDENT, np.float32).tobytes()
+        assert kept.vector.tobytes() == np.array(CONFIDENT, np.float32).tobytes()
 
     def test_several_vectors_are_read_at_once_in_the_order_asked_for(
         self, service: Running
@@ -309,8 +309,8 @@ class TestFeatureCache:
         assert last is not None
         assert first is not None
         assert missing is None
-        assert (last == rows(3)[2]).all()
-        assert (first == rows(3)[0]).all()
+        assert (last.vector == rows(3)[2]).all()
+        assert (first.vector == rows(3)[0]).all()
 
     def test_it_works_in_memory_without_redis_and_counts_what_it_did(
         self, service: Running

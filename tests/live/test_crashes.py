@@ -10,7 +10,8 @@ from benchmarks import crashes, interleavings
 from benchmarks.journal import Journal
 from benchmarks.walk import Walk
 from config.settings import RiskLimits
-from pipeline import DecisionRequest, decide
+from observation import DecisionRequest
+from pipeline import decide
 from risk.events import Draft, Event
 from risk.ledger.memory import MemoryLedger
 from risk.verification import records_of

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from api.access import digest_of
+from benchmarks.observations import known_vectors
 from tests.live.program import usdcop
 from tests.live.server import ALL_DAY, Server, post
 from tests.live.test_routes import CONFIDENT, MODELS, ZEROS
@@ -139,7 +140,7 @@ def test_an_order_with_other_content_is_a_conflict(
 
 def test_a_refusal_binds_no_order(admin: httpx.Client) -> None:
     order = new_order()
-    assert decided(admin, observation=ZEROS, order_id=order)["risk_status"] == "LOW_CONFIDENCE"
+    assert decided(admin, observation=ZEROS, order_id=order)["risk_status"] == "STALE_DATA"
     assert decided(admin, order_id=order, dry_run=True)["risk_status"] == "DRY_RUN"
     assert decided(admin, order_id=order)["approved"] is True
 
@@ -415,9 +416,15 @@ def an_eventful_day(client: httpx.Client) -> None:
 def a_decision(client: httpx.Client, chance: random.Random) -> bool:
     """One of some sort; whether it is a new one."""
     body: dict[str, Any] = {
-        "observation": chance.choice(
-            [CONFIDENT, ZEROS, [round(chance.gauss(0, 1), 4) for _ in range(45)]]
-        )
+        "observation": chance.choices(
+            [
+                CONFIDENT,
+                known_vectors()[chance.randrange(1000)].tolist(),
+                ZEROS,
+                [round(chance.gauss(0, 1), 4) for _ in range(45)],
+            ],
+            [6, 6, 1, 1],
+        )[0]
     }
     if chance.random() < 0.4:
         body["order_id"] = new_order()
@@ -445,7 +452,7 @@ def a_report(client: httpx.Client, chance: random.Random) -> None:
     for order in open_orders(client):
         if chance.random() < 0.5:
             told(client, "/v1/orders/release", order_id=order, outcome="expired")
-    percent = round(chance.gauss(-0.0005, 0.003), 5)
+    percent = round(chance.gauss(-0.006, 0.003), 5)
     name = f"trade-{next(NUMBER)}"
     act = chance.randrange(8)
     if act < 3:

@@ -23,7 +23,10 @@ class ModelsInMemory:
         self.kept: list[StoredModel] = []
         self._pins = dict(pins or {})
 
-    def register(self, name: str, content: bytes, metadata: ModelMetadata) -> StoredModel:
+    def register(
+        self, name: str, content: bytes, metadata: ModelMetadata, reference: bytes | None = None
+    ) -> StoredModel:
+        del reference
         version = model_version(content, metadata)
         for stored in self.versions(name):
             if stored.version == version:

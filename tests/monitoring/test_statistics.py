@@ -25,6 +25,8 @@ def test_nothing_was_counted_before_anything_happened() -> None:
             "by_risk_status": {},
             "by_model": {},
         },
+        "vetoes": {"total": 0, "rate": 0.0, "by_name": {}},
+        "bars": {},
         "batches": {"total": 0, "rows": 0, "faults": 0},
         "trade_results": {"total": 0, "duplicates": 0},
         "reports": {"positions": 0, "marks": 0},

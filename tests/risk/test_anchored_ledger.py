@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import LedgerCorrupt, LedgerRegressed, LedgerUnavailable, StateMoved
+from errors import LedgerRegressed, StateMoved, StoreCorrupt, StoreUnavailable
 from risk.events import GENESIS, Draft, Event, EventKind
 from risk.ledger.anchor_file import AnchorFile
 from risk.ledger.anchored import Acknowledged, AcknowledgedMemory, AnchoredLedger, AnchorInMemory
@@ -258,7 +258,7 @@ class Failing(AnchorInMemory):
 
     def write(self, acknowledged: Acknowledged) -> None:
         if self.fails:
-            raise LedgerUnavailable("the disk is full")
+            raise StoreUnavailable("the disk is full")
         super().write(acknowledged)
 
 
@@ -286,13 +286,13 @@ class TestMemoryFails:
     def test_a_memory_that_cannot_be_read_stops_everything(self) -> None:
         class Damaged(AnchorInMemory):
             def read(self) -> Acknowledged | None:
-                raise LedgerCorrupt("the anchor is damaged")
+                raise StoreCorrupt("the anchor is damaged")
 
         ledger = memory_ledger(5)
         anchored = AnchoredLedger(ledger, Damaged())
-        with pytest.raises(LedgerCorrupt, match="anchor"):
+        with pytest.raises(StoreCorrupt, match="anchor"):
             anchored.head()
-        with pytest.raises(LedgerCorrupt, match="anchor"):
+        with pytest.raises(StoreCorrupt, match="anchor"):
             anchored.append([decision("a")])
         assert ledger.head().sequence == 5
         assert anchored.trouble == "the anchor is damaged"
@@ -465,14 +465,14 @@ class TestAnchorFile:
     ) -> None:
         anchor.path.write_bytes(content)
         for act in (anchor.read, lambda: anchor.write(self.place(6)), self.again(anchor).read):
-            with pytest.raises(LedgerCorrupt, match=r"\.anchor is damaged.*usdcop ledger verify"):
+            with pytest.raises(StoreCorrupt, match=r"\.anchor is damaged.*usdcop ledger verify"):
                 act()
         assert anchor.path.read_bytes() == content
 
     def test_the_file_of_another_store_is_refused(self, anchor: AnchorFile) -> None:
         other = AnchorFile(anchor.path.parent, "other store")
         anchor.path.rename(other.path)
-        with pytest.raises(LedgerCorrupt, match="belongs to another store"):
+        with pytest.raises(StoreCorrupt, match="belongs to another store"):
             other.read()
 
     def test_an_empty_file_is_one_that_was_never_written(self, anchor: AnchorFile) -> None:
@@ -489,9 +489,9 @@ class TestAnchorFile:
     def test_a_file_that_cannot_be_opened_is_unavailable(self, tmp_path: Path) -> None:
         anchor = AnchorFile(tmp_path, "store")
         anchor.path.mkdir()
-        with pytest.raises(LedgerUnavailable, match=r"acknowledged, cannot be read: Is a dir"):
+        with pytest.raises(StoreUnavailable, match=r"acknowledged, cannot be read: Is a dir"):
             anchor.read()
-        with pytest.raises(LedgerUnavailable, match=r"acknowledged, cannot be written: Is a dir"):
+        with pytest.raises(StoreUnavailable, match=r"acknowledged, cannot be written: Is a dir"):
             anchor.write(self.place(1))
 
     def test_a_full_disk_is_unavailable(
@@ -502,7 +502,7 @@ class TestAnchorFile:
 
         anchor = AnchorFile(tmp_path, "store")
         monkeypatch.setattr(os, "pwrite", full)
-        with pytest.raises(LedgerUnavailable, match="No space left"):
+        with pytest.raises(StoreUnavailable, match="No space left"):
             anchor.write(self.place(1))
         anchored = AnchoredLedger(memory_ledger(1), anchor)
         assert anchored.append([decision("a")])[0].sequence == 2

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from config.settings import CalendarSettings, RiskLimits, TradingHours
-from errors import Conflict, InvalidRequest, LedgerUnavailable
-from pipeline import DecisionRequest, decide
+from errors import Conflict, InvalidRequest, StoreUnavailable
+from observation import DecisionRequest
+from pipeline import decide
 from risk.breaker import BreakerState, breaker_state
 from risk.calendar import SessionCalendar
 from risk.changes import offer_configuration, record_configuration
@@ -300,7 +301,7 @@ class LosingLedger:
     ) -> tuple[Event, ...]:
         events = self._ledger.append(drafts, expected=expected, durable=durable)
         if self.loses:
-            raise LedgerUnavailable("the answer of the store was lost")
+            raise StoreUnavailable("the answer of the store was lost")
         return events
 
     def head(self) -> Head:
@@ -382,7 +383,7 @@ def test_a_result_whose_answer_was_lost_counts_once_when_it_is_sent_again(
     day: Day, losing: LosingLedger
 ) -> None:
     losing.loses = True
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(StoreUnavailable):
         day.book.result(-0.02, "t0")
     losing.loses = False
     assert day.book.result(-0.02, "t0").duplicate

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings import RiskLimits
-from pipeline import DecisionRequest, decide
+from observation import DecisionRequest
+from pipeline import decide
 from risk.breaker import BreakerState, breaker_state
 from risk.exposure import Exposure, exposure_of
 from risk.fixed_point import from_nano, to_nano

@@ -16,11 +16,11 @@ from redis.crc import key_slot
 
 from errors import (
     KeyTaken,
-    LedgerCorrupt,
-    LedgerError,
     LedgerRegressed,
-    LedgerUnavailable,
     StateMoved,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
 )
 from risk.events import Draft, EventKind
 from risk.ledger import redis as redis_ledger
@@ -72,14 +72,14 @@ def seconds_until(condition: Callable[[], bool]) -> float:
 def answers(ledger: Ledger) -> bool:
     try:
         ledger.head()
-    except LedgerUnavailable:
+    except StoreUnavailable:
         return False
     return True
 
 
 def timed_refusal(ask: Callable[[], object]) -> tuple[float, str]:
     begun = monotonic()
-    with pytest.raises(LedgerUnavailable) as caught:
+    with pytest.raises(StoreUnavailable) as caught:
         ask()
     return monotonic() - begun, str(caught.value)
 
@@ -225,7 +225,7 @@ class TestManyAtOnce:
         slow, fast = opened(server, name), opened(server, name)
         fast.append([decision("fast")])
         monkeypatch.setattr(redis_ledger, "_CONTENDED_SECONDS", -1.0)
-        with pytest.raises(LedgerUnavailable, match="nothing was stored"):
+        with pytest.raises(StoreUnavailable, match="nothing was stored"):
             slow.append([decision("slow")])
         assert fast.by_id("slow") is None
         slow.append([decision("slow")])
@@ -238,7 +238,7 @@ class TestManyAtOnce:
     ) -> None:
         ledger = opened(server, new_book())
         monkeypatch.setattr(redis_ledger, "_QUEUED_SECONDS", 0.01)
-        with ledger._turn, pytest.raises(LedgerUnavailable, match="nothing was stored"):
+        with ledger._turn, pytest.raises(StoreUnavailable, match="nothing was stored"):
             ledger.append([decision("a")])
         assert "too many" in str(ledger.trouble)
         ledger.append([decision("a")])
@@ -306,7 +306,7 @@ class TestALostServer:
 
     def test_is_reached_at_the_first_use_of_a_lazy_ledger(self, tmp_path: Path) -> None:
         server = RedisServer(tmp_path / "redis")
-        with pytest.raises(LedgerUnavailable, match="cannot be reached"):
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
             opened(server)
         ledger = opened(server, lazy=True)
         assert ledger.trouble is None
@@ -343,7 +343,7 @@ class TestALostServer:
     def test_is_not_reached_through_a_closed_ledger(self, server: RedisServer) -> None:
         ledger = opened(server, new_book())
         ledger.close()
-        with pytest.raises(LedgerUnavailable, match="closed"):
+        with pytest.raises(StoreUnavailable, match="closed"):
             ledger.head()
 
 
@@ -415,7 +415,7 @@ class TestALostAnswer:
             ledger = opened(proxy)
             rewrite(own_server, "maxmemory", "1")
             proxy.cut(Cut.BEFORE)
-            with pytest.raises(LedgerUnavailable, match=r"out of memory .*is not known"):
+            with pytest.raises(StoreUnavailable, match=r"out of memory .*is not known"):
                 ledger.append([decision("a")])
             ledger.close()
 
@@ -435,7 +435,7 @@ def with_key(name: str, key: str) -> Draft:
 class TestLostRecords:
     def test_a_book_that_is_not_there_is_not_made_by_a_service(self, server: RedisServer) -> None:
         name = new_book()
-        with pytest.raises(LedgerUnavailable, match=f"no ledger for book '{name}' in redis at"):
+        with pytest.raises(StoreUnavailable, match=f"no ledger for book '{name}' in redis at"):
             opened(server, name, create=False)
         assert server.client().keys(f"*{name}*") == []
 
@@ -460,7 +460,7 @@ class TestLostRecords:
     ) -> None:
         ledger = opened(own_server)
         own_server.client().flushall()
-        with pytest.raises(LedgerUnavailable, match="no ledger"):
+        with pytest.raises(StoreUnavailable, match="no ledger"):
             ledger.append([decision("a")])
         ledger.close()
 
@@ -577,7 +577,7 @@ class TestDamage:
         accept(ledger, remembered=0)
         damage(server.client(), keys_of(name))
         for create in (True, False):
-            with pytest.raises(LedgerCorrupt, match=line) as caught:
+            with pytest.raises(StoreCorrupt, match=line) as caught:
                 opened(server, name, create=create)
             assert "\n" not in str(caught.value)
         ledger.close()
@@ -588,7 +588,7 @@ class TestDamage:
         ledger = opened(server, name)
         ledger.append([with_key("a", "k")])
         server.client().delete(keys_of(name)[lost])
-        with pytest.raises(LedgerCorrupt, match="1, 1, 1 and 1 are due"):
+        with pytest.raises(StoreCorrupt, match="1, 1, 1 and 1 are due"):
             ledger.append([with_key("again", "k")])
         assert "are due" in str(ledger.trouble)
         ledger.close()
@@ -599,7 +599,7 @@ class TestDamage:
         ledger = opened(server, name)
         ledger.append([with_key("a", "k"), decision("b")])
         server.client().hset(keys_of(name)[3], "k", 2 if other else 9)
-        with pytest.raises(LedgerCorrupt, match="key k leads to record"):
+        with pytest.raises(StoreCorrupt, match="key k leads to record"):
             ledger.by_key("k")
         ledger.close()
 
@@ -609,7 +609,7 @@ class TestDamage:
         client, keys = server.client(), keys_of(name)
         client.xadd(keys[1], {"kind": "unheard_of", "id": "a", "body": "{}"}, id="1-0")
         client.hset(keys[2], "a", 1)
-        with pytest.raises(LedgerCorrupt, match="unknown kind 'unheard_of'"):
+        with pytest.raises(StoreCorrupt, match="unknown kind 'unheard_of'"):
             ledger.by_id("a")
         ledger.close()
 
@@ -660,7 +660,7 @@ class TestRefusals:
                 ("battery staple", "does not accept the password"),
                 (None, "wants a password"),
             ):
-                with pytest.raises(LedgerUnavailable, match=line) as caught:
+                with pytest.raises(StoreUnavailable, match=line) as caught:
                     RedisLedger("desk", host=server.host, port=server.port, password=password)
                 assert "staple" not in str(caught.value)
                 assert "\n" not in str(caught.value)
@@ -669,14 +669,14 @@ class TestRefusals:
         self, tmp_path: Path
     ) -> None:
         with RedisServer(tmp_path / "redis", rename_command=("AUTH", "nobody-knows")) as server:
-            with pytest.raises(LedgerUnavailable, match=r"refused: .*\*\*\*") as caught:
+            with pytest.raises(StoreUnavailable, match=r"refused: .*\*\*\*") as caught:
                 RedisLedger("desk", host=server.host, port=server.port, password="staple")
             assert "staple" not in str(caught.value)
 
     def test_while_memory_is_full(self, own_server: RedisServer) -> None:
         ledger = opened(own_server)
         rewrite(own_server, "maxmemory", "1")
-        with pytest.raises(LedgerUnavailable, match="out of memory"):
+        with pytest.raises(StoreUnavailable, match="out of memory"):
             ledger.append([decision("a")])
         assert "out of memory" in str(ledger.trouble)
         assert ledger.head().sequence == 0
@@ -688,7 +688,7 @@ class TestRefusals:
     def test_while_the_server_is_a_replica(self, own_server: RedisServer) -> None:
         ledger = opened(own_server)
         own_server.client().replicaof("127.0.0.1", free_port())
-        with pytest.raises(LedgerUnavailable, match="read-only replica"):
+        with pytest.raises(StoreUnavailable, match="read-only replica"):
             ledger.append([decision("a")])
         ledger.close()
 
@@ -700,7 +700,7 @@ class TestRefusals:
             client = server.client()
             client.bgsave()
             seconds_until(lambda: client.info()["rdb_last_bgsave_status"] == "err")
-            with pytest.raises(LedgerUnavailable, match="cannot save its data"):
+            with pytest.raises(StoreUnavailable, match="cannot save its data"):
                 ledger.append([decision("b")])
             assert ledger.head().sequence == 1
             ledger.close()
@@ -716,7 +716,7 @@ class TestRefusals:
                     nonlocal line
                     try:
                         ledger.append([decision("a")])
-                    except LedgerError as error:
+                    except StoreError as error:
                         line = str(error)
                     return "busy with a script" in line
 
@@ -742,7 +742,7 @@ class TestRefusals:
     def test_of_commands_that_a_user_may_not_send(self, own_server: RedisServer) -> None:
         ledger = opened(own_server)
         own_server.client().acl_setuser("default", commands=["-eval", "-evalsha"], enabled=True)
-        with pytest.raises(LedgerUnavailable, match="does not permit"):
+        with pytest.raises(StoreUnavailable, match="does not permit"):
             ledger.head()
         ledger.close()
 
@@ -750,7 +750,7 @@ class TestRefusals:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             thread = threading.Thread(target=_answer_as_the_web_does, args=(listener,), daemon=True)
             thread.start()
-            with pytest.raises(LedgerUnavailable, match="does not speak the protocol"):
+            with pytest.raises(StoreUnavailable, match="does not speak the protocol"):
                 RedisLedger("desk", host="127.0.0.1", port=listener.getsockname()[1])
             listener.shutdown(socket.SHUT_RDWR)
             thread.join(5)
@@ -768,7 +768,7 @@ def _answer_as_the_web_does(listener: socket.socket) -> None:
 def refusal_of(ledger: Ledger) -> str:
     try:
         ledger.head()
-    except LedgerUnavailable as error:
+    except StoreUnavailable as error:
         return str(error)
     return ""
 
@@ -785,7 +785,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServe
         RedisServer(folder / "one", cluster_enabled="yes") as one,
         RedisServer(folder / "other", cluster_enabled="yes") as other,
     ):
-        with pytest.raises(LedgerUnavailable, match="cluster that is down"):
+        with pytest.raises(StoreUnavailable, match="cluster that is down"):
             opened(one)
         join(one, other)
         yield one, other
@@ -819,7 +819,7 @@ class TestACluster:
         ledger.close()
 
     def test_has_no_other_database(self, nodes: tuple[RedisServer, RedisServer]) -> None:
-        with pytest.raises(LedgerUnavailable, match="refused: ERR SELECT"):
+        with pytest.raises(StoreUnavailable, match="refused: ERR SELECT"):
             opened(nodes[0], db=1)
 
 
@@ -858,7 +858,7 @@ class TestCheckingAServer:
         assert check_server(**server.address) == []
 
     def test_raises_when_there_is_none(self) -> None:
-        with pytest.raises(LedgerUnavailable, match="cannot be reached"):
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
             check_server(host="127.0.0.1", port=free_port())
 
     @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import LedgerCorrupt, LedgerUnavailable
+from errors import StoreCorrupt, StoreUnavailable
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.reopening import ReopeningLedger
 from risk.ledger.sqlite import SqliteLedger
@@ -126,7 +126,7 @@ def test_a_file_that_is_locked_is_unavailable_and_comes_back(tmp_path: Path) -> 
     ledger = SqliteLedger(tmp_path / "s.db", busy_timeout_ms=20)
     blocker = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    with pytest.raises(LedgerUnavailable, match="locked"):
+    with pytest.raises(StoreUnavailable, match="locked"):
         ledger.append([decision("a")])
     blocker.execute("ROLLBACK")
     blocker.close()
@@ -138,10 +138,10 @@ def test_those_who_queue_behind_a_lock_do_not_each_wait_for_it(tmp_path: Path) -
     ledger = SqliteLedger(tmp_path / "s.db", busy_timeout_ms=300)
     blocker = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(StoreUnavailable):
         ledger.append([decision("a")])
     assert ledger._writer.execute("PRAGMA busy_timeout").fetchone() == (300,)
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(StoreUnavailable):
         ledger.append([decision("a")])
     assert ledger._writer.execute("PRAGMA busy_timeout").fetchone() == (10,)
     assert "locked" in str(ledger.trouble)
@@ -177,23 +177,23 @@ def test_a_file_that_was_taken_away_is_unavailable_and_never_an_empty_ledger(
         file.rename(file.with_name(file.name + ".away"))
     if replaced:
         SqliteLedger(tmp_path / "s.db").close()
-    with pytest.raises(LedgerUnavailable, match="removed or replaced"):
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
         ledger.append([decision("d")])
-    with pytest.raises(LedgerUnavailable, match="removed or replaced"):
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
         ledger.head()
     assert "removed or replaced" in str(ledger.trouble)
     ledger.close()
 
 
 def test_who_may_not_create_a_ledger_says_where_there_is_none(tmp_path: Path) -> None:
-    with pytest.raises(LedgerUnavailable, match=r"no ledger at .*s\.db"):
+    with pytest.raises(StoreUnavailable, match=r"no ledger at .*s\.db"):
         SqliteLedger(tmp_path / "s.db", create=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_who_may_not_create_a_ledger_makes_none_of_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "s.db").touch()
-    with pytest.raises(LedgerUnavailable, match="it is empty"):
+    with pytest.raises(StoreUnavailable, match="it is empty"):
         SqliteLedger(tmp_path / "s.db", create=False)
     assert (tmp_path / "s.db").read_bytes() == b""
 
@@ -201,7 +201,7 @@ def test_who_may_not_create_a_ledger_makes_none_of_an_empty_file(tmp_path: Path)
 def test_a_ledger_that_could_not_be_opened_is_opened_when_it_can_be(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     waiting = ReopeningLedger("sqlite", lambda: SqliteLedger(path, create=False))
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(StoreUnavailable):
         waiting.head()
     assert "no ledger" in str(waiting.trouble)
     SqliteLedger(path).close()
@@ -213,7 +213,7 @@ def test_a_ledger_that_could_not_be_opened_is_opened_when_it_can_be(tmp_path: Pa
 def test_a_closed_ledger_is_unavailable(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path / "s.db")
     ledger.close()
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(StoreUnavailable):
         ledger.head()
 
 
@@ -222,7 +222,7 @@ def test_a_full_disk_is_unavailable_and_loses_nothing(tmp_path: Path) -> None:
     ledger.append([decision("kept")])
     pages = ledger._writer.execute("PRAGMA page_count").fetchone()[0]
     ledger._writer.execute(f"PRAGMA max_page_count = {pages + 1}")
-    with pytest.raises(LedgerUnavailable, match="full"):
+    with pytest.raises(StoreUnavailable, match="full"):
         ledger.append([decision("too large", text="x" * 100_000)])
     ledger._writer.execute("PRAGMA max_page_count = 1000000")
     ledger.append([decision("next")])
@@ -235,7 +235,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     path = tmp_path / "s.db"
     path.write_bytes(b"not a database, but long enough to have a header" * 100)
     before = path.read_bytes()
-    with pytest.raises(LedgerCorrupt, match=r"s\.db"):
+    with pytest.raises(StoreCorrupt, match=r"s\.db"):
         SqliteLedger(path)
     assert path.read_bytes() == before
 
@@ -244,7 +244,7 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "s.db") as other:
         other.execute("CREATE TABLE somebody (elses TEXT)")
     other.close()
-    with pytest.raises(LedgerCorrupt, match="state_path"):
+    with pytest.raises(StoreCorrupt, match="state_path"):
         SqliteLedger(tmp_path / "s.db")
 
 
@@ -256,7 +256,7 @@ def test_a_missing_last_record_is_noticed_at_start(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM event WHERE sequence = 2")
     connection.close()
-    with pytest.raises(LedgerCorrupt, match="newest record"):
+    with pytest.raises(StoreCorrupt, match="newest record"):
         SqliteLedger(path)
 
 
@@ -268,7 +268,7 @@ def test_an_unreadable_state_is_corrupt_and_not_a_fresh_one(tmp_path: Path) -> N
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE head SET state = '{}'")
     connection.close()
-    with pytest.raises(LedgerCorrupt, match="stored state"):
+    with pytest.raises(StoreCorrupt, match="stored state"):
         SqliteLedger(path)
 
 
@@ -291,7 +291,7 @@ def test_an_altered_record_is_not_intact(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(LedgerUnavailable, match="cannot be made"):
+    with pytest.raises(StoreUnavailable, match="cannot be made"):
         SqliteLedger(tmp_path / "file" / "state.db")
 
 

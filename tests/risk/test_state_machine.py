@@ -34,8 +34,9 @@ from hypothesis.stateful import (
 )
 
 from config.settings import CalendarSettings, RiskLimits, TradingHours
-from errors import LedgerUnavailable, RequestError
-from pipeline import DecisionRequest, decide
+from errors import RequestError, StoreUnavailable
+from observation import DecisionRequest
+from pipeline import decide
 from risk.breaker import breaker_state
 from risk.calendar import SessionCalendar
 from risk.changes import record_configuration
@@ -168,10 +169,10 @@ class Link:
         if interfere is not None:
             interfere()
         if loses is Trouble.LOST_REQUEST:
-            raise LedgerUnavailable("the request was lost")
+            raise StoreUnavailable("the request was lost")
         events = self.ledger.append(drafts, expected=expected, durable=durable)
         if loses is Trouble.LOST_ANSWER:
-            raise LedgerUnavailable("the answer was lost")
+            raise StoreUnavailable("the answer was lost")
         return events
 
     def by_id(self, event_id: str) -> Event | None:
@@ -257,7 +258,7 @@ class RiskMachine(RuleBasedStateMachine):
             return act.code(book)
         except RequestError as error:
             return ("refused", error.code)
-        except LedgerUnavailable:
+        except StoreUnavailable:
             return LOST
 
     def perform(self, by: str, act: Act, trouble: Trouble = Trouble.NONE) -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from config.settings import RiskLimits
 from errors import Conflict, InvalidRequest, NotFound
-from pipeline import DecisionRequest, decide
+from observation import DecisionRequest
+from pipeline import decide
 from risk.breaker import BreakerState, breaker_state
 from risk.changes import record_configuration
 from risk.configuration import configuration_hash

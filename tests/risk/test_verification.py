@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errors import LedgerCorrupt, LedgerUnavailable
+from errors import StoreCorrupt, StoreUnavailable
 from risk.events import GENESIS, Draft, EventKind, stamp
 from risk.fold import changes_state
 from risk.ledger.memory import MemoryLedger
@@ -202,7 +202,7 @@ class TestHead:
     def test_a_head_that_cannot_be_read_is_a_flaw_after_all_records(self, stored: Stored) -> None:
         class Headless(Stored):
             def head(self) -> Head:
-                raise LedgerCorrupt("it is gone")
+                raise StoreCorrupt("it is gone")
 
         examination = examine(Headless(stored.records, stored.stands))
         assert examination.complaint == (
@@ -294,14 +294,14 @@ def test_progress_adds_up_to_all_records() -> None:
 
 def test_refolding_damaged_records_is_refused(stored: Stored) -> None:
     del stored.records[6]
-    with pytest.raises(LedgerCorrupt, match="record 7: it is missing"):
+    with pytest.raises(StoreCorrupt, match="record 7: it is missing"):
         refold(stored.records)
 
 
 def test_a_damaged_ledger_is_refused_with_one_line_that_says_what_to_do(stored: Stored) -> None:
     assert refuse_damaged(stored).events == EVENTS
     del stored.records[6]
-    with pytest.raises(LedgerCorrupt) as refusal:
+    with pytest.raises(StoreCorrupt) as refusal:
         refuse_damaged(stored)
     assert str(refusal.value) == (
         "the stored ledger is damaged: record 7: it is missing; record 8 comes next; `usdcop "
@@ -329,7 +329,7 @@ def change(path: Path, statement: str) -> None:
 def refusal_of(path: Path) -> str:
     """What a start says of a file that it must not accept, nor change."""
     before = path.read_bytes()
-    with pytest.raises(LedgerCorrupt) as refusal:
+    with pytest.raises(StoreCorrupt) as refusal:
         refuse_damaged_file(path)
     assert path.read_bytes() == before
     assert "\n" not in str(refusal.value)
@@ -406,7 +406,7 @@ class TestFile:
             readable = examine(reader).events
         assert 0 < readable < EVENTS + 60
         assert f"record {readable + 1}: " in refusal_of(path)
-        with pytest.raises(LedgerCorrupt, match="usdcop ledger verify"):
+        with pytest.raises(StoreCorrupt, match="usdcop ledger verify"):
             SqliteLedger(path)
 
     def test_a_file_cut_within_its_first_page_is_refused(self, path: Path) -> None:
@@ -429,7 +429,7 @@ class TestFile:
             path.write_bytes(damaged)
             try:
                 refuse_damaged_file(path)
-            except LedgerCorrupt as error:
+            except StoreCorrupt as error:
                 found += len(str(error).splitlines())
             else:
                 with SqliteReader(path) as reader:
@@ -461,7 +461,7 @@ class TestFile:
     def test_a_running_ledger_names_the_record_that_it_cannot_read(self, path: Path) -> None:
         change(path, "UPDATE event SET kind = 'divination' WHERE sequence = 3")
         ledger = SqliteLedger(path)
-        with pytest.raises(LedgerCorrupt, match="record 3: its kind 'divination' is not known"):
+        with pytest.raises(StoreCorrupt, match="record 3: its kind 'divination' is not known"):
             ledger.by_id("d2")
         ledger.close()
 
@@ -553,7 +553,7 @@ class TestCopy:
         self, stored: Stored, tmp_path: Path, name: str
     ) -> None:
         (tmp_path / name).write_text("precious")
-        with pytest.raises(LedgerUnavailable, match="overwrites nothing"):
+        with pytest.raises(StoreUnavailable, match="overwrites nothing"):
             copy_good(stored, tmp_path / "copy.db")
         assert [file.read_text() for file in tmp_path.iterdir()] == ["precious"]
 
@@ -561,10 +561,10 @@ class TestCopy:
         class Leaving(Stored):
             def scan(self, *, after: int = 0, limit: int = 1000) -> list[Record]:
                 if after > 3:
-                    raise LedgerUnavailable("gone")
+                    raise StoreUnavailable("gone")
                 return super().scan(after=after, limit=2)
 
-        with pytest.raises(LedgerUnavailable, match="gone"):
+        with pytest.raises(StoreUnavailable, match="gone"):
             copy_good(Leaving(stored.records, stored.stands), copy)
         assert list(copy.parent.iterdir()) == []
 

@@ -32,6 +32,7 @@ class FileInMemory:
     metadata: ModelMetadata
     name: str = "ppo"
     version: str = "0123456789abcdef"
+    profile: bytes | None = None
 
     @property
     def sha256(self) -> str:
@@ -39,6 +40,9 @@ class FileInMemory:
 
     def content(self) -> bytes:
         return self.file
+
+    def reference(self) -> bytes | None:
+        return self.profile
 
 
 def settings_of(kind: str, **changes: Any) -> ModelSettings:

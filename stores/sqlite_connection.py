@@ -1,4 +1,4 @@
-"""Connections to the file of an embedded ledger, and SQLite's errors in the product's words."""
+"""Connections to SQLite files, and SQLite's errors in the product's words."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from errors import LedgerCorrupt, LedgerUnavailable
-from risk.verification import REMEDY
+from errors import StoreCorrupt, StoreUnavailable
 
-__all__ = ["connect", "connect_to_read", "faults", "reading", "told"]
+__all__ = ["connect", "connect_to_read", "faults", "identity_of", "reading", "told", "transaction"]
+
+Identity = tuple[int, int]
 
 # What passes by itself, or once somebody has seen to it: locks, space, permissions, the disk.
 _PASSING = {
@@ -64,15 +65,29 @@ def _opened_to_read(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
+def identity_of(path: Path) -> Identity | None:
+    """Device and inode of a file; None when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 @contextmanager
-def faults(path: Path) -> Iterator[None]:
-    """Say SQLite's errors in the product's words: what passes is unavailable, the rest damage."""
+def faults(path: Path, remedy: str) -> Iterator[None]:
+    """Say SQLite's errors in the product's words: what passes is unavailable, the rest damage.
+
+    Args:
+        path: of the file, for messages.
+        remedy: what to do about damage.
+    """
     try:
         yield
     except sqlite3.Error as error:
         if _is_passing(error):
-            raise LedgerUnavailable(f"{path} cannot be used now: {error}") from error
-        raise LedgerCorrupt(f"{path} is damaged: {told(error)}; {REMEDY}") from error
+            raise StoreUnavailable(f"{path} cannot be used now: {error}") from error
+        raise StoreCorrupt(f"{path} is damaged: {told(error)}; {remedy}") from error
 
 
 @contextmanager
@@ -82,8 +97,21 @@ def reading() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         if _is_passing(error):
-            raise LedgerUnavailable(f"the ledger cannot be read now: {error}") from error
-        raise LedgerCorrupt(told(error)) from error
+            raise StoreUnavailable(f"the ledger cannot be read now: {error}") from error
+        raise StoreCorrupt(told(error)) from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of the block, or nothing of it, under the file's one write lock."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def told(found: object) -> str:

@@ -27,9 +27,9 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from errors import LedgerCorrupt, LedgerUnavailable
-from risk.ledger.redis_connection import BoundedConnection, Lost, Route, ask
-from risk.ledger.redis_scripts import Script
+from errors import StoreCorrupt, StoreUnavailable
+from stores.redis_connection import BoundedConnection, Lost, Route, ask
+from stores.redis_script import Script
 
 __all__ = ["RedisLink", "Unanswered"]
 
@@ -39,7 +39,7 @@ _MOST_CONNECTIONS = 1024
 # What Redis refuses with. A refusal inside of a script has its word somewhere in the text.
 _REFUSALS = {
     "unauthenticated": "wants a password",
-    "WRONGTYPE": "holds a key of another type where a ledger should be",
+    "WRONGTYPE": "holds a key of another type where the service keeps its own",
     "OOM": "is out of memory (maxmemory)",
     "READONLY": "is a read-only replica",
     "MISCONF": "takes no writes because it cannot save its data (is its disk full?)",
@@ -51,12 +51,12 @@ _REFUSALS = {
     "MOVED": "and the node that it names each send calls for this book elsewhere",
     "CROSSSLOT": "does not keep the keys of this book together",
     "BUSY": "is busy with a script that does not end",
-    "NOPERM": "does not permit this user the commands of a ledger",
+    "NOPERM": "does not permit this user the commands that are needed",
 }
 _REFUSAL = re.compile(rf"(?<![\w-])-?({'|'.join(_REFUSALS)})\b")
 
 
-class Unanswered(LedgerUnavailable):
+class Unanswered(StoreUnavailable):
     """A call was sent and not answered: whether it was carried out is not known."""
 
 
@@ -114,8 +114,8 @@ class RedisLink:
 
         Raises:
             Unanswered: it may or may not have run.
-            LedgerUnavailable: it did not run, or the server refused what it wanted.
-            LedgerCorrupt: a key holds something else than a ledger.
+            StoreUnavailable: it did not run, or the server refused what it wanted.
+            StoreCorrupt: a key holds something else than a ledger.
         """
 
         def attempt(connection: Any, number: int) -> Any:
@@ -132,7 +132,7 @@ class RedisLink:
         """Send a command; the reply as Redis gave it, in bytes.
 
         Raises:
-            LedgerUnavailable: the server cannot be reached, or refused it.
+            StoreUnavailable: the server cannot be reached, or refused it.
         """
         return self._call(lambda connection, _: ask(connection, *words))
 
@@ -156,7 +156,7 @@ class RedisLink:
             return self._on_new(lambda connection: attempt(connection, 2))
         except ResponseError as error:
             refusal = self._refused(error)
-            known = not sent or isinstance(refusal, LedgerCorrupt)
+            known = not sent or isinstance(refusal, StoreCorrupt)
             raise (refusal if known else Unanswered(str(refusal))) from None
         except RedisError as error:
             raise self._down(error, sent=sent or isinstance(error, Lost)) from None
@@ -171,12 +171,12 @@ class RedisLink:
 
     def _refuse_while_down(self) -> None:
         if self._closed:
-            raise LedgerUnavailable(f"{self.name} was closed by this process")
+            raise StoreUnavailable(f"{self.name} was closed by this process")
         with self._lock:
             if self._failure is None:
                 return
             if monotonic() < self._look_again_at:
-                raise LedgerUnavailable(self._failure)
+                raise StoreUnavailable(self._failure)
             self._look_again_at = monotonic() + _LOOK_AGAIN_SECONDS
         try:
             self._on_new(lambda connection: ask(connection, "PING"))
@@ -202,14 +202,14 @@ class RedisLink:
     def _drop_idle(self) -> None:
         self._pool.disconnect(inuse_connections=False)
 
-    def _down(self, error: RedisError, *, sent: bool) -> LedgerUnavailable:
+    def _down(self, error: RedisError, *, sent: bool) -> StoreUnavailable:
         self._route.reset()
         self._drop_idle()
         failure = self._in_words(error)
         with self._lock:
             self._failure = failure
             self._look_again_at = monotonic() + _LOOK_AGAIN_SECONDS
-        return Unanswered(failure) if sent else LedgerUnavailable(failure)
+        return Unanswered(failure) if sent else StoreUnavailable(failure)
 
     def _in_words(self, error: RedisError) -> str:
         cause = error.__cause__ if isinstance(error, Lost) else error
@@ -227,13 +227,13 @@ class RedisLink:
         reason = getattr(error.__context__, "strerror", None)
         return f"{self.name} cannot be reached{f' ({reason})' if reason else ''}"
 
-    def _refused(self, error: ResponseError) -> LedgerUnavailable | LedgerCorrupt:
+    def _refused(self, error: ResponseError) -> StoreUnavailable | StoreCorrupt:
         text = f"{getattr(error, 'status_code', None) or ''} {error}".strip()
         found = _REFUSAL.search(text)
         if found is None:
-            return LedgerUnavailable(f"{self.name} refused: {self._without_password(text)}")
+            return StoreUnavailable(f"{self.name} refused: {self._without_password(text)}")
         line = f"{self.name} {_REFUSALS[found[1]]}"
-        return LedgerCorrupt(line) if found[1] == "WRONGTYPE" else LedgerUnavailable(line)
+        return StoreCorrupt(line) if found[1] == "WRONGTYPE" else StoreUnavailable(line)
 
     def _without_password(self, text: str) -> str:
         """The first line; a server that does not know a command repeats what came with it."""

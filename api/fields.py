@@ -1,0 +1,61 @@
+"""The kinds of fields that messages are made of.
+
+Requests refuse what they do not know. Fractions are fractions: 0.08 is 8%. Times are
+ISO 8601 with a zone.
+"""
+
+import re
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+__all__ = ["Answer", "Day", "Fraction", "Name", "Number", "Reason", "Request", "Text", "Time"]
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_FIRST_YEAR, _LAST_YEAR = 1971, 2199
+
+
+def _only_text(value: object) -> object:
+    # pydantic would read a number, also one in quotes, as seconds since 1970.
+    if value is not None and not (isinstance(value, str) and value[4:5] == "-"):
+        raise ValueError("a time is ISO 8601 text with a zone, e.g. 2026-03-02T13:05:00Z")
+    return value
+
+
+def _near_the_present(value: datetime) -> datetime:
+    # Years at the ends of the calendar overflow when they change zone.
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise ValueError(f"the year must be {_FIRST_YEAR} to {_LAST_YEAR}, not {value.year}")
+    return value
+
+
+def _only_a_day(value: object) -> object:
+    # pydantic would read a number as seconds since 1970, and a time as its day.
+    if not (isinstance(value, str) and _DAY.fullmatch(value)):
+        raise ValueError("a date is text, year first, without a time: 2026-03-02")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_only_a_day)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Time = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_near_the_present)]
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
+Name = Annotated[Text, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
+"""A caller's name for a trade or an order: printable ASCII, no blank at its ends."""
+Fraction = Annotated[Number, Field(ge=-10, le=10)]
+Reason = Annotated[str, Field(strict=True, max_length=500)]
+
+
+class Request(BaseModel):
+    """Base of every body: nothing unknown."""
+
+    model_config = ConfigDict(
+        extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
+    )
+
+
+class Answer(BaseModel):
+    """Base of every answer."""
+
+    model_config = ConfigDict(protected_namespaces=(), use_attribute_docstrings=True)

@@ -1,0 +1,116 @@
+"""Where bars, macro values and feature vectors are kept, by the settings: a part of `bootstrap`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from config.settings import Settings
+from errors import ConfigurationError, RequestError
+from features.cache import FeatureCache, MemoryFeatureCache
+from features.fallback_cache import FallbackFeatureCache
+from features.feed import MarketFeed
+from features.files import read_bars, read_macro
+from features.redis_cache import RedisFeatureCache
+from features.schema import Schema
+from ledgers import served_redis
+from stores.documents import Documents
+from stores.redis_documents import RedisDocuments
+from stores.redis_link import RedisLink
+from stores.sqlite_documents import SqliteDocuments
+
+__all__ = ["open_cache", "open_feed", "prepare_market"]
+
+Value = TypeVar("Value")
+
+_LOGGER = logging.getLogger("usdcop.start")
+
+
+def open_cache(settings: Settings) -> FeatureCache:
+    """The cache that the settings name. It is there also while Redis is not."""
+    memory = MemoryFeatureCache(settings.book, settings.cache)
+    if settings.redis.host is None:
+        return memory
+    link = RedisLink(**served_redis(settings))
+    return FallbackFeatureCache(RedisFeatureCache(settings.book, settings.cache, link), memory)
+
+
+def open_feed(
+    settings: Settings,
+    cache: FeatureCache,
+    schema: Schema | None,
+    documents: Documents | None = None,
+) -> MarketFeed:
+    """The market as the settings have it. It is there also while its store is not.
+
+    Args:
+        settings: name store, session and bounds.
+        cache: of computed vectors.
+        schema: of the vectors; None when the models read something else.
+        documents: where bars and macro values are kept; by default the store of the settings.
+    """
+    return MarketFeed(
+        documents or _documents(settings), cache, settings.market, settings.trading_hours, schema
+    )
+
+
+def prepare_market(settings: Settings, now: datetime) -> None:
+    """Make the folder of bars and macro values, and read the files that fill them, if any.
+
+    What is stored already holds where a file says otherwise.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or holds what is refused; one line.
+    """
+    market = settings.market
+    _make_folder(settings)
+    if market.bars_file is None and market.macro_file is None:
+        return
+    feed = open_feed(settings, MemoryFeatureCache(settings.book, settings.cache), None)
+    try:
+        if market.macro_file is not None:
+            macro = _read("macro_file", lambda: read_macro(Path(str(market.macro_file))))
+            added = _read("macro_file", lambda: feed.fill_macro(macro))
+            _LOGGER.info("%s: %d macro values are new", market.macro_file, added)
+        if market.bars_file is not None:
+            file = _read(
+                "bars_file", lambda: read_bars(Path(str(market.bars_file)), settings.trading_hours)
+            )
+            added = _read("bars_file", lambda: feed.fill_bars(file.bars, now))
+            _LOGGER.info("%s: %d bars are new", market.bars_file, added)
+        if feed.degraded is not None:
+            raise ConfigurationError(f"bars and macro values cannot be stored: {feed.degraded}")
+    finally:
+        feed.close()
+
+
+def _read(name: str, read: Callable[[], Value]) -> Value:
+    try:
+        return read()
+    except RequestError as error:
+        raise ConfigurationError(f"market.{name}: {error.message}") from error
+
+
+def _documents(settings: Settings) -> Documents:
+    if settings.redis.host is not None:
+        return RedisDocuments(settings.book, RedisLink(**served_redis(settings)))
+    return SqliteDocuments(_file(settings))
+
+
+def _file(settings: Settings) -> Path:
+    path = settings.market.path
+    return Path(settings.state_path).with_name("market.db") if path is None else Path(path)
+
+
+def _make_folder(settings: Settings) -> None:
+    folder = _file(settings).parent
+    if settings.redis.host is None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"market.path: {folder} cannot be made: {error.strerror}"
+            ) from None
