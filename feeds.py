@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from config.settings import Settings
 from errors import ConfigurationError, RequestError
@@ -16,7 +16,7 @@ from features.feed import MarketFeed
 from features.files import read_bars, read_macro
 from features.redis_cache import RedisFeatureCache
 from features.schema import Schema
-from ledgers import served_redis
+from ledgers import served_redis, unhurried_redis
 from stores.documents import Documents
 from stores.redis_documents import RedisDocuments
 from stores.redis_link import RedisLink
@@ -53,7 +53,11 @@ def open_feed(
         documents: where bars and macro values are kept; by default the store of the settings.
     """
     return MarketFeed(
-        documents or _documents(settings), cache, settings.market, settings.trading_hours, schema
+        documents or _documents(settings, served_redis(settings)),
+        cache,
+        settings.market,
+        settings.trading_hours,
+        schema,
     )
 
 
@@ -69,7 +73,10 @@ def prepare_market(settings: Settings, now: datetime) -> None:
     _make_folder(settings)
     if market.bars_file is None and market.macro_file is None:
         return
-    feed = open_feed(settings, MemoryFeatureCache(settings.book, settings.cache), None)
+    # Nobody waits for this: a busy server may take its time.
+    documents = _documents(settings, unhurried_redis(settings))
+    memory = MemoryFeatureCache(settings.book, settings.cache)
+    feed = open_feed(settings, memory, None, documents)
     try:
         if market.macro_file is not None:
             macro = _read("macro_file", lambda: read_macro(Path(str(market.macro_file))))
@@ -94,9 +101,9 @@ def _read(name: str, read: Callable[[], Value]) -> Value:
         raise ConfigurationError(f"market.{name}: {error.message}") from error
 
 
-def _documents(settings: Settings) -> Documents:
+def _documents(settings: Settings, server: Mapping[str, Any]) -> Documents:
     if settings.redis.host is not None:
-        return RedisDocuments(settings.book, RedisLink(**served_redis(settings)))
+        return RedisDocuments(settings.book, RedisLink(**server))
     return SqliteDocuments(_file(settings))
 
 

@@ -41,6 +41,7 @@ __all__ = [
     "served_ledger",
     "served_redis",
     "trusted_ledger",
+    "unhurried_redis",
 ]
 
 _LOGGER = logging.getLogger("usdcop.start")
@@ -114,10 +115,10 @@ def open_ledger(settings: Settings, *, create: bool) -> Ledger:
 
 
 def _redis_ledger(settings: Settings, *, create: bool, lazy: bool = False) -> RedisLedger:
-    return RedisLedger(settings.book, create=create, lazy=lazy, **_redis_server(settings))
+    return RedisLedger(settings.book, create=create, lazy=lazy, **unhurried_redis(settings))
 
 
-def _redis_server(settings: Settings) -> dict[str, Any]:
+def unhurried_redis(settings: Settings) -> dict[str, Any]:
     """Where Redis is, for what nobody waits for: a start, or a command."""
     redis = settings.redis
     return {**served_redis(settings), "timeout_ms": max(redis.timeout_ms, _UNHURRIED_MS)}
@@ -172,7 +173,7 @@ def _trust_store(settings: Settings) -> None:
     if settings.redis.host is None:
         refuse_damaged_file(Path(settings.state_path))
         return
-    for problem in check_server(**_redis_server(settings)):
+    for problem in check_server(**unhurried_redis(settings)):
         if problem.severe and settings.environment is Environment.PRODUCTION:
             raise ConfigurationError(problem.message)
         _LOGGER.warning("%s", problem.message)

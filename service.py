@@ -76,6 +76,7 @@ def deployment() -> Deployment:
 def decide_deployment() -> Deployment:
     """Read the configuration and choose the models; one line of ServiceError if that fails."""
     settings = load_settings(os.environ).settings
+    logging.getLogger("usdcop").setLevel(settings.logging.level)
     check_access(settings)
     return prepare(settings)
 

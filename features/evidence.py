@@ -19,23 +19,26 @@ from features.macro_text import iso_date
 __all__ = ["Evidence", "evidence_of"]
 
 _EPOCH: Final = date(1970, 1, 1)
-_FIELDS: Final = {"bar", "close", "equal_closes", "macro"}
+_DAY_SECONDS: Final = 86_400
+_FIELDS: Final = {"bar", "close", "equal_closes", "window_days", "macro"}
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The inputs behind one vector that features alone do not show: levels and repetition.
+    """The inputs behind one vector that features alone do not show: levels, repetition, gaps.
 
     Attributes:
         bar: start of the newest bar, seconds since 1970-01-01 UTC.
         close: of that bar.
         equal_closes: how many of the newest closes are equal, that one included.
+        window_days: from the oldest bar that was read to the newest, in days.
         macro: series name to the value it had; empty where the vector goes without.
     """
 
     bar: int
     close: float
     equal_closes: int
+    window_days: float
     macro: Mapping[str, MacroValue] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -44,6 +47,7 @@ class Evidence:
             "bar": utc_text(self.bar),
             "close": self.close,
             "equal_closes": self.equal_closes,
+            "window_days": self.window_days,
             "macro": {
                 name: {"date": iso_date(known.day), "value": known.value}
                 for name, known in self.macro.items()
@@ -61,14 +65,17 @@ class Evidence:
             raise InvalidRequest(f"stored evidence needs these and no others: {sorted(_FIELDS)}")
         bar, close = _bar(document["bar"]), _number(document["close"])
         equal, macro = document["equal_closes"], document["macro"]
-        if bar is None or close is None or type(equal) is not int or equal < 1:
+        window = _number(document["window_days"])
+        if bar is None or close is None or window is None or type(equal) is not int or equal < 1:
             raise InvalidRequest(
-                f"stored evidence has bar {document['bar']!r}, close {document['close']!r} and "
-                f"equal closes {equal!r}; they must be a time in UTC, a finite number and a count"
+                f"stored evidence has bar {document['bar']!r}, close {document['close']!r}, equal "
+                f"closes {equal!r} and window days {document['window_days']!r}; they must be a "
+                "time in UTC, a finite number, a count and a finite number"
             )
         if not isinstance(macro, Mapping):
             raise InvalidRequest(f"stored evidence has no macro values by name: {macro!r}")
-        return cls(bar, close, equal, {name: _macro_value(name, macro[name]) for name in macro})
+        known = {name: _macro_value(name, macro[name]) for name in macro}
+        return cls(bar, close, equal, window, known)
 
 
 def evidence_of(
@@ -85,7 +92,8 @@ def evidence_of(
     different = np.flatnonzero(closes != closes[-1])
     equal = len(closes) - 1 - int(different[-1]) if len(different) else len(closes)
     known = {} if macro is None else macro.known_before(day)
-    return Evidence(int(starts[-1]), float(closes[-1]), equal, known)
+    days = float(starts[-1] - starts[0]) / _DAY_SECONDS
+    return Evidence(int(starts[-1]), float(closes[-1]), equal, days, known)
 
 
 def _bar(text: object) -> int | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.bars import BarSeries
+from features.compute import WINDOW
 from features.macro import MacroSeries
 from features.macro_limits import MACRO_SERIES
 from features.schema import Feature, Schema
@@ -33,6 +34,10 @@ LEVEL_FACTOR: Final = {"close": 1.25}
 """How far a price may lie beyond the levels of the reference; other series: `OTHER_FACTOR`."""
 
 OTHER_FACTOR: Final = 1.5
+
+WINDOW_FACTOR: Final = 1.5
+"""How many times the longest span of the bars behind a vector another one may have: the longest
+holds the longest holidays, and no feed that was down for weeks."""
 
 YIELD_POINTS: Final = 2.0
 """Percentage points by which a yield, or a difference of yields, may lie beyond its levels."""
@@ -107,10 +112,16 @@ def _is_daily(feature: Feature, *units: str) -> bool:
 def known_levels(
     bars: BarSeries, macro: MacroSeries | None, first: int, last: int
 ) -> dict[str, tuple[float, float]]:
-    """Known levels of the close and of each macro series, between two bars."""
+    """Known levels of the close and of each macro series, between two bars.
+
+    And how many days the bars of a vector may span, as `window_days`.
+    """
     during = (bars.starts >= first) & (bars.starts <= last)
     days = bars.starts[during] // _DAY_SECONDS
     levels = {"close": _level("close", bars.closes[during], days)}
+    if len(starts := bars.starts[during]) >= WINDOW:
+        longest = float((starts[WINDOW - 1 :] - starts[: 1 - WINDOW]).max()) / _DAY_SECONDS
+        levels["window_days"] = (0.0, WINDOW_FACTOR * longest)
     if macro is not None:
         begin, end = first // _DAY_SECONDS - _OLDEST_VALUE, last // _DAY_SECONDS
         for name, daily in macro.columns.items():

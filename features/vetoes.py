@@ -4,6 +4,7 @@
 kind     rule                         refused
 ======== ============================ ==========================================================
 STALE    repetition                   six or more equal closes
+STALE    gap                          bars that span more days than any the models know
 OUTSIDE  level                        a close or a macro value far from the reference's levels
 OUTSIDE  range                        a feature outside the reference's range, or no number
 OUTSIDE  identity                     features that contradict their definitions
@@ -162,12 +163,22 @@ def _of_vector(
 
 
 def _levels(evidence: Evidence, reference: Reference) -> Iterator[Veto]:
-    levels = reference.levels
+    levels, days = reference.levels, evidence.window_days
+    if "window_days" in levels and not _within(days, levels["window_days"]):
+        yield _gap(days, *levels["window_days"])
     if "close" in levels and not _within(evidence.close, levels["close"]):
         yield _outside("close", evidence.close, *levels["close"], "the levels that the models know")
     for name, known in evidence.macro.items():
         if name in levels and not _within(known.value, levels[name]):
             yield _outside(name, known.value, *levels[name], "the levels that the models know")
+
+
+def _gap(days: float, low: float, high: float) -> Veto:
+    message = (
+        f"the bars behind it span {days:.1f} days, and at most {high:.1f} where the models were "
+        "trained: bars are missing"
+    )
+    return Veto(VetoKind.STALE, "window_days", days, low, high, message)
 
 
 def _within(value: float, bounds: tuple[float, float]) -> bool:

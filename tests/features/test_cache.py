@@ -24,7 +24,7 @@ NOW = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 BAR = timedelta(minutes=5)
 
-EVIDENCE = Evidence(1772460000, 3700.1, 2, {"dxy": MacroValue(20514, 104.3)})
+EVIDENCE = Evidence(1772460000, 3700.1, 2, 5.25, {"dxy": MacroValue(20514, 104.3)})
 
 Make = Callable[[CacheSettings], FeatureCache]
 

@@ -10,7 +10,7 @@ from errors import InvalidRequest
 from features.evidence import Evidence
 from features.macro import MACRO_COLUMNS, MacroValue
 
-EVIDENCE = Evidence(1772460000, 3700.1, 2, {"dxy": MacroValue(20514, 104.3)})
+EVIDENCE = Evidence(1772460000, 3700.1, 2, 5.25, {"dxy": MacroValue(20514, 104.3)})
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 evidences = st.builds(
@@ -18,6 +18,7 @@ evidences = st.builds(
     bar=st.integers(int(datetime(1000, 1, 2).astimezone().timestamp()), 253_402_300_799),
     close=finite,
     equal_closes=st.integers(1, 10**9),
+    window_days=finite,
     macro=st.dictionaries(
         st.sampled_from(MACRO_COLUMNS),
         st.builds(MacroValue, day=st.integers(-700_000, 2_932_896), value=finite),
@@ -56,6 +57,7 @@ def test_a_whole_number_is_a_number_too() -> None:
         {"close": float("nan")},
         {"close": 10**400},
         {"close": True},
+        {"window_days": None},
         {"equal_closes": 0},
         {"equal_closes": 2.0},
         {"equal_closes": True},

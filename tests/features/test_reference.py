@@ -167,7 +167,7 @@ def test_bounds_stay_within_what_the_formula_can_give() -> None:
 
 def test_a_feature_that_never_varied_is_known_at_that_value_alone() -> None:
     assert bounds(WITHOUT_MACRO, "rate_spread") == (0.0, 0.0)
-    assert set(WITHOUT_MACRO.levels) == {"close"}
+    assert set(WITHOUT_MACRO.levels) == {"close", "window_days"}
 
 
 def test_a_feature_that_varied_on_one_day_alone_is_related_to_nothing() -> None:
@@ -218,7 +218,7 @@ def test_levels_cover_the_period_of_the_vectors_with_a_margin() -> None:
     low, high = reference.levels["close"]
     assert during.min() / 1.3 < low < during.min()
     assert during.max() < high < during.max() * 1.3
-    assert set(reference.levels) == {"close", *MACRO.columns}
+    assert set(reference.levels) == {"close", "window_days", *MACRO.columns}
 
 
 def test_one_day_of_bad_ticks_in_a_year_widens_nothing() -> None:

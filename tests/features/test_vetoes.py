@@ -44,12 +44,14 @@ def told(vector: NDArray[np.float32], reference: Reference = REFERENCE) -> list[
 
 
 def evidence(
-    close: float = 4000.0, equal_closes: int = 1, macro: Mapping[str, float] = MappingProxyType({})
+    close: float = 4000.0,
+    equal_closes: int = 1,
+    macro: Mapping[str, float] = MappingProxyType({}),
+    window_days: float = 4.0,
 ) -> Evidence:
     known = {name: MacroValue(20_000, value) for name, value in macro.items()}
-    return Evidence(
-        int(datetime(2026, 4, 1, 15, tzinfo=UTC).timestamp()), close, equal_closes, known
-    )
+    bar = int(datetime(2026, 4, 1, 15, tzinfo=UTC).timestamp())
+    return Evidence(bar, close, equal_closes, window_days, known)
 
 
 def test_almost_every_vector_of_the_reference_itself_passes() -> None:
@@ -102,6 +104,15 @@ def test_a_repetition_is_told_once_and_by_its_evidence() -> None:
 
     assert [veto.value for veto in stale] == [9.0]
     assert found[0] == stale[0]
+
+
+def test_bars_that_go_back_further_than_any_the_models_know_are_stale() -> None:
+    known = REFERENCE.levels["window_days"][1]
+
+    assert vetoes(VECTOR, evidence(window_days=known), [REFERENCE]) == ()
+    (veto,) = vetoes(VECTOR, evidence(window_days=known + 0.1), [REFERENCE])
+    assert (veto.kind, veto.name) == (VetoKind.STALE, "window_days")
+    assert "bars are missing" in veto.message
 
 
 @pytest.mark.parametrize("close", [1.08, 18.6, 85.0, 950.0, 2400.0, 60_000.0, float("nan")])

@@ -182,6 +182,21 @@ def test_a_frozen_feed_is_stale_and_told_with_its_price(service: Running) -> Non
     assert "the last 6 closes are all 4000.25" in answer["decision"]["reasons"][0]
 
 
+def test_a_feed_that_was_down_for_weeks_is_stale(service: Running) -> None:
+    later = {**bar(HISTORY), "time": (close_of(HISTORY) + timedelta(days=21)).isoformat()}
+    service.clock.now = close_of(HISTORY) + timedelta(days=21, minutes=5, seconds=1)
+    newest: dict[str, Any] = {}
+    for row in macro_rows(day_of(HISTORY)):
+        newest.update(row)
+    yesterday = (EPOCH + timedelta(days=day_of(HISTORY) + 20)).isoformat()
+    service.post("/v1/market/macro", values=[{**newest, "date": yesterday}])
+
+    _, answer = service.post("/v1/market/bars", bars=[later], decide=True)
+
+    assert answer["decision"]["risk_status"] == "STALE_DATA"
+    assert "bars are missing" in answer["decision"]["reasons"][0]
+
+
 def test_a_jump_is_refused_by_name_and_taken_when_it_is_confirmed(service: Running) -> None:
     service.clock.now = close_of(HISTORY)
     off = {**bar(HISTORY), "close": bar(HISTORY)["close"] / 100}
