@@ -23,7 +23,7 @@ from risk.state import RiskState
 from risk.verdict import Candidate
 from runners.ensemble import Prediction
 
-__all__ = ["Models", "Reading", "book_values", "predict", "read"]
+__all__ = ["Models", "Reading", "book_values", "predict", "read", "refuse_shadow"]
 
 
 class Models(Protocol):
@@ -83,7 +83,7 @@ def read(
     if schema is not None and book is not None:
         vector = filled(vector, schema, book)
     prediction = predict(models, vector[np.newaxis, :], request.model_name)
-    _refuse_shadow(request, prediction)
+    refuse_shadow(request, prediction.outputs[0].weight)
     of_market = vector if schema is None else without_state(vector, schema)
     found = vetoes(of_market, request.evidence, models.references(request.model_name))
     candidate = Candidate(
@@ -116,9 +116,13 @@ def book_values(
     return BookValues(from_nano(held), from_nano(state.mark), left)
 
 
-def _refuse_shadow(request: DecisionRequest, prediction: Prediction) -> None:
-    """A model without a vote must not trade by being asked alone."""
-    if request.tradable and request.model_name is not None and prediction.outputs[0].weight == 0:
+def refuse_shadow(request: DecisionRequest, weight: float) -> None:
+    """A model without a vote must not trade by being asked alone.
+
+    Raises:
+        InvalidRequest: the request asks one to, with this weight.
+    """
+    if request.tradable and request.model_name is not None and weight == 0:
         raise InvalidRequest(
             f"model {request.model_name!r} is a shadow (weight 0) and may not trade; "
             "send `dry_run: true` to see what it would do",

@@ -1,8 +1,10 @@
 """Bars and macro values in; features, and on request a decision, out."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Final
 
+import numpy as np
 from fastapi import Response
 
 from api.deciding import Observed, approved_observation, chosen_model, decided
@@ -18,6 +20,7 @@ from features.feed import BarsAdded, Confirm
 from features.macro_screen import Merged
 from monitoring.observer import BarsReceived
 from observation import DecisionRequest
+from reading import refuse_shadow
 from risk.confirmations import record_confirmation
 from risk.events import timestamp
 
@@ -51,48 +54,67 @@ class MarketHandlers:
         return await self._turns.answer(lambda caller: self._take_macro(message, caller))
 
     def _take_bars(self, message: MarketBarsRequest, caller: str) -> dict[str, Any]:
-        _refuse_what_needs_decide(message)
         most = self._application.settings.market.buffer_bars
         if len(message.bars) > most:
             raise TooLarge(
                 f"{len(message.bars)} bars; at most {most} (market.buffer_bars) are kept, so send "
                 "the newest"
             )
-        now = self._desk.clock()
+        # What is wrong with the question is said before anything is taken.
+        asked = self._asked(message, caller)
         bars = [_bar_of(bar) for bar in message.bars]
         confirm = self._recorded(caller) if message.confirm else None
-        added = self._feed.add_bars(bars, now, confirm=confirm)
+        added = self._feed.add_bars(bars, self._desk.clock(), confirm=confirm)
         self._desk.observer.observe(BarsReceived(added.screened.counts))
         decision = None
-        if message.decide and added.newest is not None:
-            decision = self._decide(message, added.newest, added, caller)
+        if asked is not None and added.newest is not None:
+            decision = self._decide(asked, added.newest, added)
         return {**self._told_bars(added), "decision": decision}
 
-    def _decide(
-        self, message: MarketBarsRequest, row: CachedVector, added: BarsAdded, caller: str
-    ) -> dict[str, Any]:
-        observed = Observed(row.vector, row.evidence, fill_state=True)
-        if not message.dry_run and message.enforce_risk_checks:
-            try:
-                approved = approved_observation(message.order_id, row.timestamp, self._desk)
-            except StoreError:
-                approved = None  # `decide` says what is wrong
-            observed = approved or observed
-        request = DecisionRequest(
-            observation=observed.vector,
-            observed_at=row.timestamp,
-            evidence=observed.evidence,
-            fill_state=observed.fill_state,
-            superseded_by=added.superseded_by,
-            model_name=chosen_model(
-                message.model_name, self._application, use_ensemble=message.use_ensemble
-            ),
+    def _asked(self, message: MarketBarsRequest, caller: str) -> DecisionRequest | None:
+        """What is asked beside the bars, still without an observation; None for nothing.
+
+        Raises:
+            InvalidRequest: what is asked cannot be answered, whatever the bars.
+        """
+        if not message.decide:
+            _refuse_what_needs_decide(message)
+            return None
+        models = self._application.models
+        name = chosen_model(
+            message.model_name, self._application, use_ensemble=message.use_ensemble
+        )
+        asked = DecisionRequest(
+            observation=np.zeros(self._application.observation_dim, np.float32),
+            model_name=name,
             enforce_risk_checks=message.enforce_risk_checks,
             order_id=message.order_id,
             position=message.position,
             capital_usd=message.capital_usd,
             dry_run=message.dry_run,
             caller=caller,
+        )
+        if name is not None:
+            refuse_shadow(asked, models.runner(name).weight)
+        return asked
+
+    def _decide(
+        self, asked: DecisionRequest, row: CachedVector, added: BarsAdded
+    ) -> dict[str, Any]:
+        observed = Observed(row.vector, row.evidence, fill_state=True)
+        if asked.tradable:
+            try:
+                approved = approved_observation(asked.order_id, row.timestamp, self._desk)
+            except StoreError:
+                approved = None  # `decide` says what is wrong
+            observed = approved or observed
+        request = replace(
+            asked,
+            observation=observed.vector,
+            observed_at=row.timestamp,
+            evidence=observed.evidence,
+            fill_state=observed.fill_state,
+            superseded_by=added.superseded_by,
         )
         return decided(request, self._desk)
 
@@ -150,7 +172,7 @@ def _refuse_what_needs_decide(message: MarketBarsRequest) -> None:
         for name in _OF_A_DECISION
         if getattr(message, name) != MarketBarsRequest.model_fields[name].default
     ]
-    if named and not message.decide:
+    if named:
         raise InvalidRequest(
             f"{', '.join(named)} mean nothing without a decision; send `decide: true` with them"
         )

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter, ValidationError
 
@@ -184,7 +184,7 @@ def latest_features(application: App) -> dict[str, Any]:
     return _told_features(application.feed.latest(), application)
 
 
-def features(application: App, known_at: str) -> dict[str, Any]:
+def features(application: App, known_at: Annotated[str, Path(alias="timestamp")]) -> dict[str, Any]:
     """The vector that was known at a time: of a bar, five minutes after its start."""
     try:
         timestamp_asked = TIME.validate_python(known_at)
@@ -272,7 +272,7 @@ ROUTES: Mapping[str, Callable[..., Any]] = {
     "/v1/decisions": decisions,
     "/v1/decisions/{decision_id}": decision,
     "/v1/features/latest": latest_features,
-    "/v1/features/{known_at}": features,
+    "/v1/features/{timestamp}": features,
     "/v1/models": models,
     "/v1/metrics": metrics,
     "/v1/cache/stats": cache_stats,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from features.reference import Reference
 from numpy.typing import NDArray
 
 from config.settings import EnsembleStrategy
 from errors import ConfigurationError, InferenceFault, InvalidRequest
+from features.reference import Reference
 from runners.signal import ACTIONS, Signal
 
 __all__ = ["ENSEMBLE_NAME", "Ensemble", "ModelOutput", "Prediction", "Voter", "decide"]
@@ -145,6 +145,20 @@ class Ensemble:
         """The first configured model: the one that answers `use_ensemble: false`."""
         return self.names[0]
 
+    def runner(self, name: str) -> Voter:
+        """The model of this name.
+
+        Raises:
+            InvalidRequest: no model has it.
+        """
+        if name not in self.names:
+            raise InvalidRequest(
+                f"model {name!r} is not loaded; there are {', '.join(self.names)}",
+                code="unknown_model",
+                detail={"models": list(self.names)},
+            )
+        return self.runners[self.names.index(name)]
+
     def references(self, name: str | None) -> tuple[Reference, ...]:
         """What those know that decide, each once: the named model, or all that have a vote."""
         return self._references.get(name, ())
@@ -181,14 +195,8 @@ class Ensemble:
             InvalidRequest: no model has this name, or the array is unusable.
             InferenceFault: the model failed.
         """
-        if name not in self.names:
-            raise InvalidRequest(
-                f"model {name!r} is not loaded; there are {', '.join(self.names)}",
-                code="unknown_model",
-                detail={"models": list(self.names)},
-            )
+        runner = self.runner(name)
         observations = _checked(observations)
-        runner = self.runners[self.names.index(name)]
         probabilities = runner.probabilities(observations)
         signals, confidence = decide(probabilities)
         output = ModelOutput(runner.name, runner.tag, runner.version, runner.weight, probabilities)

@@ -254,6 +254,20 @@ def test_a_price_that_is_none_is_refused(service: Running, price: float) -> None
     assert "positive, finite price" in refusal["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "question", [{"model_name": "nobody"}, {"model_name": "a2c_macro_v1", "use_ensemble": True}]
+)
+def test_a_question_that_cannot_be_answered_takes_no_bar(
+    service: Running, question: dict[str, Any]
+) -> None:
+    service.clock.now = close_of(HISTORY)
+    status, _ = service.post("/v1/market/bars", bars=[bar(HISTORY)], decide=True, **question)
+    _, latest = service.get("/v1/features/latest")
+
+    assert status == 400
+    assert latest["evidence"]["close"] == bar(HISTORY - 1)["close"]
+
+
 def test_options_of_a_decision_mean_nothing_without_one(service: Running) -> None:
     status, refusal = service.post("/v1/market/bars", bars=[bar(HISTORY - 1)], order_id="O-1")
 
