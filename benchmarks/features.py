@@ -11,6 +11,7 @@ depends on what is equal, never on what is fast.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import tempfile
 import time
@@ -213,6 +214,8 @@ def _speed(market: Market) -> _Speed:
     buffers = _some_buffers(market)
     texts = [codec.encode(buffer) for buffer in buffers[:_DECODED]]
     singles, decoded, per_second = [], [], []
+    gc.collect()
+    gc.freeze()  # as the service does once it has loaded
     for _ in range(_ROUNDS):
         singles.append(_percentiles(lambda buffer: _vector_of(buffer, market), buffers))
         decoded.append(_percentiles(lambda text: _vector_of(codec.decode(text), market), texts))
