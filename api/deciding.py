@@ -29,11 +29,13 @@ class Observed:
         vector: (observation_dim,), float32.
         evidence: what it was made of, when the service made it.
         fill_state: the features of the book are to be filled in.
+        superseded_by: start of a newer bar than it was made of; None when there is none.
     """
 
     vector: NDArray[np.float32]
     evidence: Evidence | None = None
     fill_state: bool = False
+    superseded_by: datetime | None = None
 
 
 def decided(request: DecisionRequest, desk: Desk) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from api.turns import Turns
 from api.vectors import batch_vectors, request_observation
 from application import Application
 from batch import BatchRequest, decide_batch, decide_batch_without_knowing
-from errors import InvalidRequest, NotFound, RequestError, TooLarge
+from errors import InvalidRequest, NotFound, RequestError, StoreError, TooLarge
 from monitoring.observer import OperatorActed, ReportRecorded, ResultRecorded
 from observation import DecisionRequest
 from pipeline import obey_halt_file
@@ -115,6 +115,7 @@ class Handlers:
             observed_at=message.timestamp,
             evidence=observed.evidence,
             fill_state=observed.fill_state,
+            superseded_by=observed.superseded_by,
             model_name=self._chosen_model(message),
             enforce_risk_checks=message.enforce_risk_checks,
             order_id=message.order_id,
@@ -130,11 +131,23 @@ class Handlers:
         return answer
 
     def _observation(self, message: InferenceRequest) -> Observed:
-        """What to decide on; of an order that is approved already, also when no cache has it."""
+        """What to decide on; of an order that is approved already, what it was approved on.
+
+        That also where a late bar has changed the vector since, or no cache has it any more.
+        """
+        fault, approved = None, None
+        if message.observation is None and message.features is None:
+            try:
+                approved = approved_observation(message.order_id, message.timestamp, self._desk)
+            except StoreError as error:
+                fault = error  # `decide` says what is wrong
+        if approved is not None and message.enforce_risk_checks and not message.dry_run:
+            return approved
         try:
             return request_observation(message, self._application, self._desk.clock())
         except NotFound:
-            approved = approved_observation(message.order_id, message.timestamp, self._desk)
+            if fault is not None:
+                raise fault from None
             if approved is None:
                 raise
             return approved

@@ -119,7 +119,9 @@ def _by_name(features: dict[str, float], application: Application) -> Observed:
 
 def _known(timestamp: datetime, application: Application, now: datetime) -> Observed:
     found = features_at(timestamp, application, now)
-    return Observed(found.vector, found.evidence, fill_state=True)
+    bar = None if found.evidence is None else found.evidence.bar
+    newer = None if bar is None else application.feed.newer_than(bar)
+    return Observed(found.vector, found.evidence, fill_state=True, superseded_by=newer)
 
 
 def features_at(timestamp: datetime, application: Application, now: datetime) -> CachedVector:

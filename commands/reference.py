@@ -67,7 +67,7 @@ def judge(context: Context, /, *, profile: Path, **files: Any) -> None:
     hours = context.settings().trading_hours
     try:
         known = Reference.from_json(json.loads(profile.read_bytes()))
-    except (ValueError, InvalidRequest) as error:
+    except (ValueError, RecursionError, InvalidRequest) as error:
         raise InvalidRequest(f"{profile} is no reference profile: {error}") from error
     series = read_series(context.settings(), **files)
     if known.schema != series.schema.hash:

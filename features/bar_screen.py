@@ -81,6 +81,7 @@ class BarRules:
         greatest_jump: largest log return between two bars that is believed without being confirmed.
         now: seconds since 1970-01-01 UTC.
         confirm: corrections and jumps are meant as they stand.
+        remedy: what to do about a jump that is meant.
     """
 
     hours: TradingHours
@@ -88,6 +89,7 @@ class BarRules:
     greatest_jump: float
     now: int
     confirm: bool = False
+    remedy: str = "Send `confirm: true`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,8 +247,8 @@ def _jumps(bars: BarSeries, changed: set[int], rules: BarRules) -> list[str]:
         if not rules.confirm:
             raise InvalidRequest(
                 f"{told}; without being confirmed it may jump by "
-                f"{math.expm1(rules.greatest_jump):.1%}. Nothing was stored. Send `confirm: true` "
-                "if it is meant",
+                f"{math.expm1(rules.greatest_jump):.1%}. Nothing was stored. {rules.remedy} if it "
+                "is meant",
                 code="price_jump",
             )
         found.append(told)

@@ -8,7 +8,7 @@ and after a restart, gives the same one to the bit; the cache only saves the wor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -206,7 +206,9 @@ class MarketFeed:
         """
         newest = slice(-self._settings.buffer_bars, None)
         pairs = list(zip(bars.starts[newest].tolist(), bars.closes[newest].tolist(), strict=True))
-        rules = self._rules(now, confirm=False)
+        rules = replace(
+            self._rules(now, confirm=False), remedy="Raise market.max_price_jump for this start"
+        )
         added = [0]
 
         def change(known: BarSeries) -> BarSeries:
@@ -274,6 +276,11 @@ class MarketFeed:
     def has_bar(self, start: datetime) -> bool:
         """Whether a bar with this start is kept."""
         return bool((self._bars.read().starts == start.timestamp()).any())
+
+    def newer_than(self, start: int) -> datetime | None:
+        """Start of the newest bar; None when it does not start after this time."""
+        starts = self._bars.read().starts
+        return _instant(int(starts[-1])) if len(starts) and starts[-1] > start else None
 
     def status(self) -> FeedStatus:
         """How it stands now."""

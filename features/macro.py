@@ -239,7 +239,7 @@ def _without_gaps(
             f"macro column {spec.name} needs {len(days)} values, got {values.shape}"
         )
     present = ~np.isnan(values)
-    good = np.isfinite(values) & ((values > 0) | (not spec.positive))
+    good = np.array([spec.accepts(value) for value in values.tolist()], dtype=bool)
     if not good[present].all():
         first = int(np.argmax(present & ~good))
         raise InvalidRequest(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
 from errors import InvalidRequest
 
 __all__ = ["MACRO_SERIES", "MacroSpec", "spec_of"]
+
+_LEAST, _GREATEST = 1e-6, 1e12
+"""Sizes beyond these are refused, confirmed or not: features of them would be no numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,13 @@ class MacroSpec:
     @property
     def wanted(self) -> str:
         """What a value must be at all, in words."""
-        return "positive and finite" if self.positive else "finite"
+        if self.positive:
+            return f"positive and finite, {_LEAST:g} to {_GREATEST:g}"
+        return f"finite, {-_GREATEST:g} to {_GREATEST:g}"
 
     def accepts(self, value: float) -> bool:
         """Whether this can be a value of the series at all."""
-        return math.isfinite(value) and (value > 0 or not self.positive)
+        return (_LEAST if self.positive else -_GREATEST) <= value <= _GREATEST
 
     def plausible(self, value: float) -> bool:
         """Whether the value lies where true ones do."""

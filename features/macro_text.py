@@ -56,7 +56,7 @@ def _from_pair(spec: MacroSpec, pair: object) -> tuple[int, float]:
             return day, value
     raise InvalidRequest(
         f"stored macro values of {spec.name} hold {pair!r}; each must be an ISO date and a "
-        f"{spec.wanted} number"
+        f"number, {spec.wanted}"
     )
 
 

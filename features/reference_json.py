@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,7 +109,8 @@ class Reader:
         for number in found:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 raise self._wrong(key, f"{size} numbers, but has {number!r}")
-            if not math.isfinite(number) or (positive and number <= 0):
+            # A whole number may be too large to be made a float of.
+            if not abs(number) <= sys.float_info.max or (positive and number <= 0):
                 wanted = "above 0" if positive else "finite"
                 raise self._wrong(key, f"{size} numbers, all {wanted}, but has {number!r}")
         return [float(number) for number in found]

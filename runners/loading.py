@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
-from features.reference import Reference
 from numpy.typing import NDArray
 
 from config.settings import Algorithm, ModelSettings
 from errors import InferenceFault, ModelMismatch, RequestError
+from features.reference import Reference
+from features.schema import USDCOP_M5
 from runners.algorithms import DECODERS
 from runners.classes import check_classes, labels_by_column
 from runners.declaration import reconcile
@@ -91,7 +92,7 @@ def load_runner(
         )
         profile = source.reference()
         if profile is not None:
-            runner.reference = read_reference(profile, metadata, source="its reference")
+            runner.reference = _served_reference(profile, metadata, feature_schema)
     except ModelMismatch as mismatch:
         raise ModelMismatch(f"model {tag}: {mismatch}") from mismatch
     return runner
@@ -110,17 +111,32 @@ def read_reference(content: bytes, metadata: ModelMetadata, *, source: str) -> R
     """
     try:
         reference = Reference.from_json(json.loads(content))
-    except (ValueError, RequestError) as error:
+    except (ValueError, RecursionError, RequestError) as error:
         raise ModelMismatch(f"{source} is no reference profile: {error}") from error
     if metadata.feature_schema not in {None, reference.schema}:
         raise ModelMismatch(
             f"{source} is of feature schema {reference.schema}, but the model was trained on "
             f"{metadata.feature_schema}"
         )
+    if reference.schema == USDCOP_M5.hash and reference.names != USDCOP_M5.names:
+        raise ModelMismatch(f"{source} names other features than schema {USDCOP_M5.version} has")
     if len(reference.names) != metadata.observation_dim:
         raise ModelMismatch(
             f"{source} describes {len(reference.names)} features, but the model reads "
             f"{metadata.observation_dim}"
+        )
+    return reference
+
+
+def _served_reference(
+    profile: bytes, metadata: ModelMetadata, feature_schema: str | None
+) -> Reference:
+    """The reference of a model that is served: of the very vectors that it is given."""
+    reference = read_reference(profile, metadata, source="its reference")
+    if feature_schema not in {None, reference.schema}:
+        raise ModelMismatch(
+            f"its reference is of feature schema {reference.schema}, but the service computes "
+            f"{feature_schema}"
         )
     return reference
 

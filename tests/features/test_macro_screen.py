@@ -188,11 +188,12 @@ def test_values_beside_a_confirmed_one_beyond_the_levels_are_believed() -> None:
     assert not suspects({"ust10y": [(MONDAY, -0.2), (MONDAY + 1, 0.3)]}, confirmed.series)
 
 
-def test_a_value_of_no_size_at_all_is_no_arithmetic_fault() -> None:
-    tiny = merged(None, {"dxy": [(FRIDAY, 5e-324)]}, confirm=True).series
+def test_the_least_and_the_greatest_values_are_no_arithmetic_fault() -> None:
+    tiny = merged(None, {"dxy": [(FRIDAY, 1e-6)]}, confirm=True).series
 
     assert suspects({"dxy": [(MONDAY, 100.0)]}, tiny)
-    assert suspects({"col10y": [(MONDAY, 1e308), (MONDAY + 1, -1e308)]}, None)
+    assert suspects({"dxy": [(MONDAY, 1e12)]}, tiny)
+    assert suspects({"col10y": [(MONDAY, 1e12), (MONDAY + 1, -1e12)]}, None)
 
 
 def test_many_values_that_contradict_one_another_are_judged_in_bounded_time() -> None:
@@ -271,6 +272,9 @@ def test_nothing_known_and_nothing_sent_are_seven_series_without_values() -> Non
         ({"wti": [(MONDAY, 70.0)]}, "no macro series 'wti'; there are dxy, vix, embi_col, brent"),
         ({"vix": [(MONDAY, 0.0)]}, "vix is 0.0 on 2026-03-02; it must be positive and finite"),
         ({"vix": [(MONDAY, float("nan"))]}, "vix is nan on 2026-03-02; it must be positive and"),
+        ({"dxy": [(MONDAY, 5e-324)]}, "dxy is 5e-324 on 2026-03-02; it must be positive and"),
+        ({"embi_col": [(MONDAY, 1e308)]}, "embi_col is 1e+308 on 2026-03-02; it must be positive"),
+        ({"ust10y": [(MONDAY, -1e308)]}, "ust10y is -1e+308 on 2026-03-02; it must be finite"),
         ({"ust10y": [(MONDAY, float("inf"))]}, "ust10y is inf on 2026-03-02; it must be finite"),
         ({"vix": [(10**9, 20.0)]}, "a date of vix is not in the years 1971 to 2199"),
         (

@@ -161,6 +161,37 @@ def test_a_retry_gets_its_approval_also_when_a_late_bar_has_changed_the_vector(
     assert again["decision"]["replayed"]
 
 
+def test_a_retry_that_names_the_time_alone_gets_its_approval_though_the_vector_has_changed(
+    service: Running,
+) -> None:
+    index, seen = decide_until(service, Signal.SELL)
+    asked = {"timestamp": seen["timestamp"], "order_id": "O-9"}
+    _, answer = service.post("/v1/inference", **asked)
+    assert answer["approved"], answer["reasons"]
+    earlier = bar(index - 3)
+    service.post(
+        "/v1/market/bars", bars=[{**earlier, "close": earlier["close"] + 0.5}], confirm=True
+    )
+
+    _, again = service.post("/v1/inference", **asked)
+    _, dry = service.post("/v1/inference", **asked, dry_run=True)
+
+    assert (again["approved"], again["replayed"]) == (True, True)
+    assert dry["action_probs"] != answer["action_probs"]
+
+
+def test_a_vector_of_a_bar_that_is_not_the_newest_is_stale(service: Running) -> None:
+    older = post(service, HISTORY)["timestamp"]
+    newest = post(service, HISTORY + 1)["timestamp"]
+
+    _, stale = service.post("/v1/inference", timestamp=older)
+    _, fresh = service.post("/v1/inference", timestamp=newest)
+
+    assert stale["risk_status"] == "STALE_DATA"
+    assert "a newer bar is known" in stale["reasons"][0]
+    assert fresh["risk_status"] != "STALE_DATA"
+
+
 def test_a_decision_on_an_older_bar_than_is_known_is_stale(service: Running) -> None:
     post(service, HISTORY)
     service.clock.now = close_of(HISTORY + 1)
@@ -285,6 +316,25 @@ def test_a_lost_decimal_point_in_a_macro_value_is_refused_by_name(service: Runni
 
     assert (status, refusal["error"]["code"]) == (400, "suspect_macro_value")
     assert "usdmxn" in refusal["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "value", [{"embi_col": 1e308}, {"dxy": 5e-324}, {"ust10y": -1e308}, {"brent": 1e12}]
+)
+def test_whatever_macro_value_is_insisted_on_bars_are_taken_and_told(
+    service: Running, value: dict[str, float]
+) -> None:
+    service.clock.now = close_of(HISTORY) + timedelta(seconds=1)
+    yesterday = (service.clock.now - timedelta(days=1)).date().isoformat()
+    status, _ = service.post(
+        "/v1/market/macro", values=[{"date": yesterday, **value}], confirm=True
+    )
+    assert status == (200 if value == {"brent": 1e12} else 400)
+
+    taken, answer = service.post("/v1/market/bars", bars=[bar(HISTORY)], decide=True)
+    shown, _ = service.get("/v1/features/latest")
+
+    assert (taken, answer["ready"], shown) == (200, True, 200)
 
 
 def test_a_macro_value_of_tomorrow_is_refused(service: Running) -> None:
