@@ -662,11 +662,11 @@ class TestFilling:
         assert feed.status().macro == dict.fromkeys(MACRO_COLUMNS, "2026-03-11")
         assert feed.fill_macro(series) == 0
 
-    def test_with_a_file_that_jumps_takes_nothing(self) -> None:
+    def test_with_a_file_that_jumps_takes_nothing_and_says_what_a_start_can_do(self) -> None:
         feed = new_feed()
         closes = market().closes.copy()
         closes[300] = 9000.0
-        with pytest.raises(InvalidRequest, match="jumps"):
+        with pytest.raises(InvalidRequest, match=r"jumps.*Raise market\.max_price_jump"):
             feed.fill_bars(BarSeries(market().starts, closes), NOW)
         assert feed.status().bars == 0
 
