@@ -37,8 +37,8 @@ test: $(VENV)/test ## Run all tests
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 
 types: $(VENV)/test
 	$(BIN)/mypy

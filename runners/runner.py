@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from features.reference import Reference
 from numpy.typing import NDArray
 
 from config.settings import Algorithm
 from errors import InferenceFault, InvalidRequest, ModelMismatch
+from features.reference import Reference
 from runners.decoder import OUTPUT_ROLES, Decoder
 from runners.latency import LatencySummary, LatencyWindow
 from runners.metadata import ModelMetadata
