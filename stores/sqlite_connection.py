@@ -1,14 +1,25 @@
 """Connections to SQLite files, and SQLite's errors in the product's words."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 from errors import StoreCorrupt, StoreUnavailable
 
-__all__ = ["connect", "connect_to_read", "faults", "identity_of", "reading", "told", "transaction"]
+__all__ = [
+    "connect",
+    "connect_to_read",
+    "faults",
+    "identity_of",
+    "reading",
+    "told",
+    "transaction",
+    "write_ahead",
+]
 
 Identity = tuple[int, int]
 
@@ -27,6 +38,7 @@ _PASSING = {
 }
 _PRIMARY_CODE = 0xFF
 _SHOWN = 120
+_PAUSE: Final = 0.005  # seconds
 
 
 def connect(path: Path, mode: str, *, timeout_ms: int = 500) -> sqlite3.Connection:
@@ -99,6 +111,25 @@ def reading() -> Iterator[None]:
         if _is_passing(error):
             raise StoreUnavailable(f"the ledger cannot be read now: {error}") from error
         raise StoreCorrupt(told(error)) from error
+
+
+def write_ahead(connection: sqlite3.Connection) -> None:
+    """Keep what is written in a log beside the file, so that readers do not wait for writers.
+
+    Where several begin with a new file at once, SQLite refuses all but one of them at once,
+    whatever its busy timeout; here each waits that long for the others.
+    """
+    (timeout_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    until = time.monotonic() + timeout_ms / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 @contextmanager

@@ -9,7 +9,14 @@ from threading import Lock
 
 from errors import StoreCorrupt, StoreUnavailable
 from stores.documents import ABSENT, Document
-from stores.sqlite_connection import Identity, connect, faults, identity_of, transaction
+from stores.sqlite_connection import (
+    Identity,
+    connect,
+    faults,
+    identity_of,
+    transaction,
+    write_ahead,
+)
 
 __all__ = ["SqliteDocuments"]
 
@@ -77,7 +84,7 @@ class SqliteDocuments:
         identity = identity_of(self._path)
         connection = connect(self._path, "mode=rw", timeout_ms=self._busy_timeout_ms)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            write_ahead(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(_SCHEMA)
         except BaseException:

@@ -8,7 +8,7 @@ from pathlib import Path
 from errors import StoreCorrupt, StoreUnavailable
 from risk.ledger.protocol import EMPTY, Head, Record
 from risk.verification import REMEDY
-from stores.sqlite_connection import transaction
+from stores.sqlite_connection import transaction, write_ahead
 
 __all__ = ["check_version", "insert", "is_new", "prepare", "write_head"]
 
@@ -59,7 +59,7 @@ def prepare(connection: sqlite3.Connection, path: Path, *, create: bool = True) 
     if is_new(connection):
         if not create:
             raise StoreUnavailable(f"there is no ledger in {path}: it is empty")
-        connection.execute("PRAGMA journal_mode = WAL")
+        write_ahead(connection)
         with transaction(connection):
             if is_new(connection):
                 _create(connection)

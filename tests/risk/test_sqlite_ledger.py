@@ -7,7 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -89,6 +92,19 @@ def test_processes_that_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> N
         subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "s.db")]) for _ in range(4)
     ]
     assert [process.wait(60) for process in running] == [0, 0, 0, 0]
+
+
+def test_a_new_file_that_another_has_begun_with_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(SqliteLedger, path, busy_timeout_ms=5000)
+            sleep(0.1)
+            other.execute("ROLLBACK")
+            ledger = opening.result()
+    assert ledger.head().state == RiskState()
+    ledger.close()
 
 
 def test_acknowledged_events_survive_kill_9(tmp_path: Path) -> None:

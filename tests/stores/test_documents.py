@@ -216,6 +216,19 @@ class TestAFile:
         for documents in several:
             documents.close()
 
+    def test_waits_for_another_that_has_begun_with_a_new_file(self, path: Path) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            impatient = SqliteDocuments(path, busy_timeout_ms=0)
+            with closing(impatient), pytest.raises(StoreUnavailable, match="locked"):
+                impatient.read("bars")
+            patient = SqliteDocuments(path, busy_timeout_ms=5000)
+            with closing(patient), ThreadPoolExecutor(1) as pool:
+                found = pool.submit(patient.read, "bars")
+                sleep(0.1)
+                other.execute("ROLLBACK")
+                assert found.result() == ABSENT
+
     @pytest.mark.parametrize("content", [b"this is no database, " * 500, b"\0" * 4096])
     def test_that_is_no_database_is_named_and_left_alone(
         self, path: Path, in_file: SqliteDocuments, content: bytes
