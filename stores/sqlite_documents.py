@@ -35,8 +35,9 @@ class SqliteDocuments:
 
     Args:
         path: of the file, in a folder that is there: one that was taken away is not made again.
-        busy_timeout_ms: how long a write waits for another process's write lock. While one has
-            waited in vain, those after it do not wait: a lock that is stuck delays nobody twice.
+        busy_timeout_ms: how long a write, or the opening of a new file, waits for another
+            process's write lock. While one has waited in vain, those after it do not wait: a lock
+            that is stuck delays nobody twice.
     """
 
     name = "sqlite"
@@ -58,9 +59,7 @@ class SqliteDocuments:
         """Store the next version, if `expected` is the newest."""
         with self._lock, faults(self._path, _REMEDY):
             connection = self._opened()
-            wait = self._busy_timeout_ms if self._patient else 0
-            self._patient = False
-            connection.execute(f"PRAGMA busy_timeout = {wait}")
+            self._wait_once(connection)
             with transaction(connection):
                 self._patient = True
                 if self._read(connection, name).version != expected:
@@ -82,16 +81,24 @@ class SqliteDocuments:
         self._make()
         # Before it is opened: a file that is replaced meanwhile is noticed at the next call.
         identity = identity_of(self._path)
-        connection = connect(self._path, "mode=rw", timeout_ms=self._busy_timeout_ms)
+        connection = connect(self._path, "mode=rw")
         try:
+            self._wait_once(connection)
             write_ahead(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(_SCHEMA)
         except BaseException:
             connection.close()
             raise
+        self._patient = True
         self._connection, self._identity = connection, identity
         return connection
+
+    def _wait_once(self, connection: sqlite3.Connection) -> None:
+        """Have it wait for a lock, unless the newest wait was in vain."""
+        wait = self._busy_timeout_ms if self._patient else 0
+        self._patient = False
+        connection.execute(f"PRAGMA busy_timeout = {wait}")
 
     def _make(self) -> None:
         try:

@@ -217,17 +217,35 @@ class TestAFile:
             documents.close()
 
     def test_waits_for_another_that_has_begun_with_a_new_file(self, path: Path) -> None:
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        with (
+            closing(SqliteDocuments(path, busy_timeout_ms=5000)) as documents,
+            closing(sqlite3.connect(path, isolation_level=None)) as other,
+            ThreadPoolExecutor(1) as pool,
+        ):
             other.execute("BEGIN IMMEDIATE")
-            impatient = SqliteDocuments(path, busy_timeout_ms=0)
-            with closing(impatient), pytest.raises(StoreUnavailable, match="locked"):
-                impatient.read("bars")
-            patient = SqliteDocuments(path, busy_timeout_ms=5000)
-            with closing(patient), ThreadPoolExecutor(1) as pool:
-                found = pool.submit(patient.read, "bars")
-                sleep(0.1)
-                other.execute("ROLLBACK")
-                assert found.result() == ABSENT
+            found = pool.submit(documents.read, "bars")
+            sleep(0.1)
+            other.execute("ROLLBACK")
+            assert found.result() == ABSENT
+
+    @pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+    def test_that_is_new_and_locked_for_long_is_waited_for_once(
+        self, path: Path, lock: str
+    ) -> None:
+        with (
+            closing(SqliteDocuments(path, busy_timeout_ms=200)) as documents,
+            closing(sqlite3.connect(path, isolation_level=None)) as other,
+        ):
+            other.execute(f"BEGIN {lock}")
+            waited, line = timed_refusal(lambda: documents.read("bars"))
+            assert 0.2 <= waited < SOON
+            assert "locked" in line
+            begun = monotonic()
+            for _ in range(20):
+                timed_refusal(lambda: documents.read("bars"))
+            assert monotonic() - begun < SOON
+            other.execute("ROLLBACK")
+            assert documents.write("bars", b"after", expected=0)
 
     @pytest.mark.parametrize("content", [b"this is no database, " * 500, b"\0" * 4096])
     def test_that_is_no_database_is_named_and_left_alone(
