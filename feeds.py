@@ -27,6 +27,9 @@ __all__ = ["open_cache", "open_feed", "prepare_market"]
 Value = TypeVar("Value")
 
 _LOGGER = logging.getLogger("usdcop.start")
+_REMEDY = (
+    "Correct it; if it is meant, leave it out, and send it to /v1/market/macro with `confirm: true`"
+)
 
 
 def open_cache(settings: Settings) -> FeatureCache:
@@ -79,8 +82,9 @@ def prepare_market(settings: Settings, now: datetime) -> None:
     feed = open_feed(settings, memory, None, documents)
     try:
         if market.macro_file is not None:
-            macro = _read("macro_file", lambda: read_macro(Path(str(market.macro_file))))
-            added = _read("macro_file", lambda: feed.fill_macro(macro))
+            path = Path(str(market.macro_file))
+            macro = _read("macro_file", lambda: read_macro(path, remedy=_REMEDY))
+            added = _read("macro_file", lambda: feed.fill_macro(macro, now))
             _LOGGER.info("%s: %d macro values are new", market.macro_file, added)
         if market.bars_file is not None:
             file = _read(
@@ -115,6 +119,11 @@ def _file(settings: Settings) -> Path:
 def _make_folder(settings: Settings) -> None:
     folder = _file(settings).parent
     if settings.redis.host is None:
+        if _file(settings).resolve() == Path(settings.state_path).resolve():
+            raise ConfigurationError(
+                f"market.path: {_file(settings)} is the ledger's file (state_path); bars and macro "
+                "values need another"
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -24,6 +24,7 @@ from features.compute import WINDOW, compute_vector
 from features.evidence import evidence_of
 from features.macro import MacroSeries
 from features.macro_screen import Merged, merged
+from features.macro_text import iso_date
 from features.market_codecs import (
     MACRO_DAYS_KEPT,
     bars_codec,
@@ -176,14 +177,9 @@ class MarketFeed:
         Raises:
             InvalidRequest, Conflict: a value is refused, see `macro_screen`; nothing is taken.
         """
-        today = int(local_days(np.array([int(now.timestamp())]), self._hours.zone)[0])
-        for series, pairs in values.items():
-            ahead = [day for day, _ in pairs if day > today]
-            if ahead:
-                raise InvalidRequest(
-                    f"{series} is dated {np.datetime64(max(ahead), 'D')}, and today is "
-                    f"{np.datetime64(today, 'D')}; a value is sent once its day has come"
-                )
+        self._refuse_days_to_come(
+            {name: [day for day, _ in pairs] for name, pairs in values.items()}, now
+        )
         taken: list[Merged] = []
 
         def change(known: MacroSeries) -> MacroSeries:
@@ -224,8 +220,14 @@ class MarketFeed:
         self._bars.update(change)
         return added[0]
 
-    def fill_macro(self, macro: MacroSeries) -> int:
-        """Take macro values of a file where there are none yet; returns how many were new."""
+    def fill_macro(self, macro: MacroSeries, now: datetime) -> int:
+        """Take macro values of a file where there are none yet; returns how many were new.
+
+        Raises:
+            InvalidRequest: a value is dated after today; nothing is taken.
+        """
+        days = {name: series.days.tolist() for name, series in macro.columns.items()}
+        self._refuse_days_to_come(days, now)
         added = [0]
 
         def change(known: MacroSeries) -> MacroSeries:
@@ -302,6 +304,16 @@ class MarketFeed:
             degraded=self.degraded,
             not_ready=not_ready,
         )
+
+    def _refuse_days_to_come(self, days: Mapping[str, Sequence[int]], now: datetime) -> None:
+        today = int(local_days(np.array([int(now.timestamp())]), self._hours.zone)[0])
+        for series, of_series in days.items():
+            newest = max(of_series, default=today)
+            if newest > today:
+                raise InvalidRequest(
+                    f"{series} is dated {iso_date(newest)}, and today is {iso_date(today)}; a "
+                    "value is taken once its day has come"
+                )
 
     def _rules(self, now: datetime, *, confirm: bool) -> BarRules:
         return BarRules(

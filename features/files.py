@@ -101,12 +101,18 @@ def read_bars(path: Path, hours: TradingHours, zone: ZoneInfo | None = None) -> 
     )
 
 
-def read_macro(path: Path, *, confirm: bool = False) -> MacroSeries:
+def read_macro(
+    path: Path,
+    *,
+    confirm: bool = False,
+    remedy: str = "Correct it, or confirm it if it is meant",
+) -> MacroSeries:
     """Read daily macro values with the columns `date` and those of `MACRO_COLUMNS`.
 
     Args:
         path: .csv, .csv.gz or .parquet; an empty cell is a day without a value.
         confirm: values that look wrong are meant as they stand.
+        remedy: what to do about such a value.
 
     Raises:
         InvalidRequest: the file is no such file, dates are out of order or carry a time of day,
@@ -118,7 +124,7 @@ def read_macro(path: Path, *, confirm: bool = False) -> MacroSeries:
     try:
         macro = MacroSeries.from_table(days, columns)
         if not confirm:
-            require_believable(macro)
+            require_believable(macro, remedy=remedy)
     except InvalidRequest as error:
         raise InvalidRequest(
             f"{path}: {error.message}", code=error.code, detail=error.detail

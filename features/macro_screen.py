@@ -112,15 +112,19 @@ def merged(known: MacroSeries | None, values: MacroValues, *, confirm: bool) -> 
     )
 
 
-def require_believable(macro: MacroSeries) -> None:
+def require_believable(macro: MacroSeries, *, remedy: str) -> None:
     """Refuse series that hold values likely to be wrong.
+
+    Args:
+        macro: the series.
+        remedy: what to do about a value that is meant.
 
     Raises:
         InvalidRequest: they do; `detail` lists them.
     """
     found = suspects({name: [*macro.by_day(name).items()] for name in macro.columns}, None)
     if found:
-        raise _refusal(found, "Correct it, or confirm it if it is meant")
+        raise _refusal(found, remedy)
 
 
 def suspects(values: MacroValues, known: MacroSeries | None) -> tuple[Suspect, ...]:

@@ -97,6 +97,8 @@ def known_at(index: int) -> datetime:
 
 NOW = known_at(BARS - 1)
 """Midday of the last session."""
+LATER = NOW + timedelta(days=30)
+"""When every macro value here is known."""
 LAST_DAY = int(local_days(market().starts[-1:], HOURS.zone)[0])
 
 
@@ -150,7 +152,7 @@ def filled(
 ) -> MarketFeed:
     """A feed with all macro values and the first bars."""
     feed = new_feed(documents, cache)
-    feed.fill_macro(macro())
+    feed.fill_macro(macro(), LATER)
     feed.add_bars(bars_of(0, beyond), NOW)
     return feed
 
@@ -295,7 +297,7 @@ class TestBeforeThereIsAVector:
         feed = new_feed()
         added = feed.add_bars(bars_of(0, WINDOW), NOW)
         assert "0 of 60 daily values of dxy before 2026-03-05" in str(added.not_ready)
-        feed.fill_macro(macro())
+        feed.fill_macro(macro(), LATER)
         assert same_bits(feed.latest().vector, row_of(WINDOW - 1))
 
     def test_it_says_which_macro_values_are_too_old(self) -> None:
@@ -327,7 +329,7 @@ class TestALateBar:
     @pytest.mark.parametrize("late", [50, 239, 240, 270, BARS - 2])
     def test_changes_every_later_vector_also_where_it_is_cached(self, late: int) -> None:
         feed, indices = new_feed(), range(BARS)
-        feed.fill_macro(macro())
+        feed.fill_macro(macro(), LATER)
         feed.add_bars(bars_of(0, WINDOW, without=[late]), NOW)
         for index in indices[WINDOW:]:
             if index != late:
@@ -354,7 +356,7 @@ class TestALateBar:
 
     def test_is_in_the_vector_of_a_newer_bar_of_the_same_request(self) -> None:
         feed = new_feed()
-        feed.fill_macro(macro())
+        feed.fill_macro(macro(), LATER)
         feed.add_bars(bars_of(0, 250, without=[244]), NOW)
         added = feed.add_bars([bar(250), bar(244)], NOW)
         assert same_bits(vector_of(added), row_of(250))
@@ -492,7 +494,7 @@ class TestAVectorByItsTime:
 
     def test_is_that_of_the_cache_once_its_bars_are_gone(self) -> None:
         feed = new_feed(buffer_bars=WINDOW)
-        feed.fill_macro(macro())
+        feed.fill_macro(macro(), LATER)
         feed.add_bars(bars_of(0, WINDOW), known_at(WINDOW))
         for index in range(WINDOW, WINDOW + 20):
             post(feed, index)
@@ -502,7 +504,7 @@ class TestAVectorByItsTime:
 
     def test_is_gone_with_bars_and_cache(self) -> None:
         feed = new_feed(cache=MemoryFeatureCache("desk", CacheSettings()), buffer_bars=WINDOW)
-        feed.fill_macro(macro())
+        feed.fill_macro(macro(), LATER)
         feed.add_bars(bars_of(0, WINDOW + 1), known_at(WINDOW))
         assert feed.at(known_at(WINDOW - 1), known_at(WINDOW)) is None
         assert feed.at(known_at(WINDOW), known_at(WINDOW + 20)) is not None
@@ -511,7 +513,7 @@ class TestAVectorByItsTime:
 class TestTheBuffer:
     def test_keeps_the_newest_bars(self) -> None:
         feed = new_feed(buffer_bars=WINDOW)
-        feed.fill_macro(macro())
+        feed.fill_macro(macro(), LATER)
         added = feed.add_bars(bars_of(0, BARS), NOW)
         assert added.screened.bars.starts.tolist() == market().starts[-WINDOW:].tolist()
         assert same_bits(vector_of(added), row_of(BARS - 1))
@@ -617,9 +619,9 @@ class TestFilling:
     def test_takes_what_is_not_there_yet_and_says_how_much(self, open_store: OpenStore) -> None:
         feed = new_feed(open_store())
         assert feed.fill_bars(market(), NOW) == BARS
-        assert feed.fill_macro(macro()) == 7 * 130
+        assert feed.fill_macro(macro(), LATER) == 7 * 130
         assert feed.fill_bars(market(), NOW) == 0
-        assert feed.fill_macro(macro()) == 0
+        assert feed.fill_macro(macro(), LATER) == 0
         assert same_bits(new_feed(open_store()).latest().vector, row_of(BARS - 1))
 
     def test_with_bars_leaves_what_is_stored(self) -> None:
@@ -633,13 +635,21 @@ class TestFilling:
     def test_with_macro_values_leaves_what_is_stored(self) -> None:
         feed = new_feed()
         feed.add_macro({"vix": [(MONDAY, 33.0)]}, NOW)
-        assert feed.fill_macro(macro()) == 7 * 130 - 1
+        assert feed.fill_macro(macro(), LATER) == 7 * 130 - 1
         with pytest.raises(Conflict, match="known as 33"):
             feed.add_macro(macro_of(MONDAY, MONDAY + 1), NOW)
 
+    def test_with_a_value_of_a_day_to_come_takes_none(self) -> None:
+        feed = new_feed()
+        with pytest.raises(
+            InvalidRequest, match=r"dxy is dated 2026-03-31, and today is 2026-03-09"
+        ):
+            feed.fill_macro(macro(), NOW)
+        assert feed.status().macro == dict.fromkeys(MACRO_COLUMNS, None)
+
     def test_closes_gaps_and_corrects_vectors(self) -> None:
         feed = new_feed()
-        feed.fill_macro(macro())
+        feed.fill_macro(macro(), LATER)
         feed.add_bars(bars_of(0, BARS, without=[100, 300, 301]), NOW)
         assert feed.fill_bars(market(), NOW) == 3
         for index in (300, BARS - 1):
@@ -656,11 +666,11 @@ class TestFilling:
         columns = {name: np.full(510, level) for name, level in LEVELS.items()}
         series = MacroSeries.from_table(days, columns)
         feed = new_feed()
-        assert feed.fill_macro(before(series, MONDAY)) == 7 * 400
+        assert feed.fill_macro(before(series, MONDAY), NOW) == 7 * 400
         assert feed.status().macro == dict.fromkeys(MACRO_COLUMNS, "2026-03-01")
-        assert feed.fill_macro(series) == 7 * 10
+        assert feed.fill_macro(series, LATER) == 7 * 10
         assert feed.status().macro == dict.fromkeys(MACRO_COLUMNS, "2026-03-11")
-        assert feed.fill_macro(series) == 0
+        assert feed.fill_macro(series, LATER) == 0
 
     def test_with_a_file_that_jumps_takes_nothing_and_says_what_a_start_can_do(self) -> None:
         feed = new_feed()
@@ -884,7 +894,9 @@ def test_a_reader_never_sees_half_of_a_request() -> None:
     assert all(same_bits(found.vector, whole[found.timestamp]) for found in seen)
 
 
-def test_closing_twice_is_harmless() -> None:
-    feed = new_feed()
+def test_closing_twice_is_harmless(tmp_path: Path) -> None:
+    feed = new_feed(SqliteDocuments(tmp_path / "market.db"))
+    feed.add_bars([bar(0)], NOW)
     feed.close()
     feed.close()
+    assert new_feed(SqliteDocuments(tmp_path / "market.db")).has_bar(at(market().starts[0]))

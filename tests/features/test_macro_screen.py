@@ -293,7 +293,7 @@ def test_what_makes_no_sense_is_refused_even_when_confirmed(
 
 
 def test_series_that_hold_no_suspect_are_believed() -> None:
-    require_believable(known(vix={FRIDAY: 20.0, MONDAY: 21.0}))
+    require_believable(known(vix={FRIDAY: 20.0, MONDAY: 21.0}), remedy="Correct it")
 
-    with pytest.raises(InvalidRequest, match=r"vix is 2100 on .* confirm it if it is meant"):
-        require_believable(known(vix={FRIDAY: 20.0, MONDAY: 2100.0}))
+    with pytest.raises(InvalidRequest, match=r"vix is 2100 on .* Correct it$"):
+        require_believable(known(vix={FRIDAY: 20.0, MONDAY: 2100.0}), remedy="Correct it")

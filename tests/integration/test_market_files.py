@@ -104,8 +104,29 @@ def test_a_macro_value_in_another_unit_stops_the_start(
     cells[-1] = "174650"
     files[1].write_text("\n".join([header, *rows, ",".join(cells)]) + "\n")
 
-    with pytest.raises(ConfigurationError, match=r"market\.macro_file: .*usdmxn is 174650"):
+    with pytest.raises(ConfigurationError, match=r"market\.macro_file: .*usdmxn is 174650") as told:
         prepare_market(settings_of(), END)
+    assert str(told.value).endswith("send it to /v1/market/macro with `confirm: true`")
+
+
+def test_a_macro_value_of_a_day_to_come_stops_the_start(
+    settings_of: Callable[..., Settings], files: tuple[Path, Path]
+) -> None:
+    _, *cells = files[1].read_text().splitlines()[-1].split(",")
+    with files[1].open("a") as file:
+        file.write(",".join(["2026-11-25", *cells]) + "\n")
+
+    complaint = r"market\.macro_file: .* is dated 2026-11-25, and today is 2026-11-24"
+    with pytest.raises(ConfigurationError, match=complaint):
+        prepare_market(settings_of(), END)
+
+
+def test_the_file_of_bars_is_not_that_of_the_ledger(
+    settings_of: Callable[..., Settings], tmp_path: Path
+) -> None:
+    same = str(tmp_path / "var" / ".." / "var" / "state.db")
+    with pytest.raises(ConfigurationError, match=r"market\.path: .* is the ledger's file"):
+        prepare_market(settings_of(MLOPS__MARKET__PATH=same), END)
 
 
 def test_a_file_that_is_not_there_stops_the_start(settings_of: Callable[..., Settings]) -> None:
