@@ -70,10 +70,13 @@ def prepare_market(settings: Settings, now: datetime) -> None:
     What is stored already holds where a file says otherwise.
 
     Raises:
-        ConfigurationError: a file cannot be read, or holds what is refused; one line.
+        ConfigurationError: a file cannot be read, holds what is refused, or is the ledger's;
+            one line.
     """
     market = settings.market
-    _make_folder(settings)
+    if settings.redis.host is None:
+        _refuse_ledger_file(settings)
+        _make_folder(settings)
     if market.bars_file is None and market.macro_file is None:
         return
     # Nobody waits for this: a busy server may take its time.
@@ -116,17 +119,19 @@ def _file(settings: Settings) -> Path:
     return Path(settings.state_path).with_name("market.db") if path is None else Path(path)
 
 
+def _refuse_ledger_file(settings: Settings) -> None:
+    if _file(settings).resolve() == Path(settings.state_path).resolve():
+        raise ConfigurationError(
+            f"market.path: {_file(settings)} is the ledger's file (state_path); bars and macro "
+            "values need another"
+        )
+
+
 def _make_folder(settings: Settings) -> None:
     folder = _file(settings).parent
-    if settings.redis.host is None:
-        if _file(settings).resolve() == Path(settings.state_path).resolve():
-            raise ConfigurationError(
-                f"market.path: {_file(settings)} is the ledger's file (state_path); bars and macro "
-                "values need another"
-            )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(
-                f"market.path: {folder} cannot be made: {error.strerror}"
-            ) from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"market.path: {folder} cannot be made: {error.strerror}"
+        ) from None

@@ -336,9 +336,12 @@ class TestALostServer:
         ledger.close()
 
     def test_is_found_by_name(self, server: RedisServer) -> None:
-        ledger = RedisLedger(new_book(), host="localhost", port=server.port)
+        book = new_book()
+        ledger, other = RedisLedger(book, host="localhost", port=server.port), opened(server, book)
         ledger.append([decision("a")])
+        assert other.head() == ledger.head()
         ledger.close()
+        other.close()
 
     def test_is_not_reached_through_a_closed_ledger(self, server: RedisServer) -> None:
         ledger = opened(server, new_book())
