@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -31,6 +31,7 @@ __all__ = [
     "REVEAL_SECRETS",
     "AccessKey",
     "AccessSettings",
+    "AlertSettings",
     "Algorithm",
     "CacheSettings",
     "CalendarSettings",
@@ -41,6 +42,7 @@ __all__ = [
     "MarketSettings",
     "ModelSettings",
     "MonitoringSettings",
+    "OnDrift",
     "RedisSettings",
     "RiskLimits",
     "Role",
@@ -134,6 +136,13 @@ class EnsembleStrategy(StrEnum):
 
     WEIGHTED_AVERAGE = "weighted_average"
     MAJORITY_VOTE = "majority_vote"
+
+
+class OnDrift(StrEnum):
+    """What a drift alarm does to entries. It never refuses one, and it never touches an exit."""
+
+    NONE = "none"
+    HALVE = "halve"
 
 
 class Role(StrEnum):
@@ -231,6 +240,19 @@ class RiskLimits(Section):
     """Refuse entries that name no order."""
     require_position: Annotated[bool, Field(strict=True)] = False
     """Refuse entries while the position is unknown, instead of taking it as flat."""
+    on_drift: OnDrift = OnDrift.NONE
+    """`halve`: entries at half size from a drift alarm to a clean check or an acknowledgement."""
+
+    def recorded(self) -> dict[str, Any]:
+        """JSON values as they are hashed and go on record.
+
+        `on_drift` is left out while it does nothing: limits that were recorded before there was
+        such a setting keep their hash, and their book needs no new configuration.
+        """
+        values = self.model_dump(mode="json")
+        if self.on_drift is OnDrift.NONE:
+            del values["on_drift"]
+        return values
 
     @model_validator(mode="after")
     def _thresholds_are_ordered(self) -> Self:
@@ -361,6 +383,49 @@ class MonitoringSettings(Section):
     """Minutes between two checks in trading hours."""
     drift_threshold: Annotated[Number, Field(gt=0.0, le=1.0, examples=["0.15 is 15%"])] = 0.15
     """Share of drifted features above which an alert is due."""
+    drift_time_limit_seconds: Annotated[Number, Field(ge=5.0, le=3600.0)] = 120.0
+    """How long a check may take, its report included, before it is ended."""
+    drift_report_time_limit_seconds: Annotated[Number, Field(ge=1.0, le=3600.0)] = 60.0
+    """How long Evidently may take; after that the report is SciPy's."""
+    collapse_share: Annotated[Number, Field(gt=0.5, le=1.0, examples=["0.8 is 80%"])] = 0.80
+    """Share of one action, of the last 200 decisions, above which the actions have collapsed."""
+    collapse_entropy_nats: Annotated[Number, Field(ge=0.0, le=1.0986)] = 0.5
+    """Entropy of the same below which they have; three equally frequent actions have 1.0986."""
+    drift_memory_limit_mb: Annotated[int, Field(strict=True, ge=256, le=65_536)] = 1024
+    """Data that a check, and Evidently, may each hold in memory, in MiB."""
+
+
+class AlertSettings(Section):
+    """Who is told of what. Without an address alerts are still listed and logged."""
+
+    urls: Annotated[tuple[SecretStr, ...], Field(max_length=20)] = ()
+    """Addresses of Apprise that every alert goes to, e.g. `mailto://...` or `json://...`."""
+    page_urls: Annotated[tuple[SecretStr, ...], Field(max_length=20)] = ()
+    """Addresses that only pages go to: a halt, an open breaker, a ledger in trouble."""
+    quiet_minutes: Annotated[Number, Field(gt=0.0, le=1440.0)] = 15.0
+    """How long a measured cause must stay away before it counts as over."""
+    escalate_minutes: Annotated[Number, Field(gt=0.0, le=1440.0)] = 15.0
+    """Time until a halt or an open breaker that nobody acknowledges is told again; each further
+    time after twice as long, up to sixteen times."""
+    limit_share: Annotated[Number, Field(gt=0.0, le=1.0, examples=["0.8 is 80%"])] = 0.80
+    """Share of a limit from which on an alert says that it is near."""
+    veto_share: Annotated[Number, Field(gt=0.0, le=1.0, examples=["0.5 is 50%"])] = 0.50
+    """Share of vetoed observations among the newest 50 decisions, above which an alert is due."""
+    silence_minutes: Annotated[Number, Field(gt=0.0, le=1440.0)] = 15.0
+    """Time without a decision in an open session after which an alert is due."""
+    retry_seconds: Annotated[Number, Field(gt=0.0, le=600.0)] = 10.0
+    """Pause after a failed delivery; each further one is twice as long, up to ten minutes."""
+    give_up_minutes: Annotated[Number, Field(gt=0.0, le=10080.0)] = 240.0
+    """Age at which a message that cannot be delivered is given up."""
+    timeout_seconds: Annotated[Number, Field(gt=0.0, le=120.0)] = 15.0
+    """How long a target may take for one message."""
+
+    @field_serializer("urls", "page_urls", when_used="json")
+    def _hidden_unless_revealed(
+        self, value: tuple[SecretStr, ...], info: FieldSerializationInfo
+    ) -> list[str]:
+        revealed = info.context == REVEAL_SECRETS
+        return [url.get_secret_value() if revealed else str(url) for url in value]
 
 
 class RedisSettings(Section):
@@ -445,6 +510,7 @@ class Settings(Section):
     cache: CacheSettings = CacheSettings()
     market: MarketSettings = MarketSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    alerts: AlertSettings = AlertSettings()
     redis: RedisSettings = RedisSettings()
     access: AccessSettings = AccessSettings()
     logging: LoggingSettings = LoggingSettings()

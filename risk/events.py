@@ -42,6 +42,9 @@ class EventKind(StrEnum):
     MODEL_PROMOTED = "model_promoted"
     RECONCILED = "reconciled"
     MARKET_CONFIRMED = "market_confirmed"
+    DRIFT_ALARM = "drift_alarm"
+    DRIFT_CLEARED = "drift_cleared"
+    DRIFT_ACKNOWLEDGED = "drift_acknowledged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,8 +97,9 @@ def _what_for(answer: Mapping[str, Any]) -> str:
         return "Nothing may be traded on it."
     kind = "An exit" if answer["reduces"] else "An entry"
     probe = ", the probe of a half-open breaker," if answer["probe"] else ""
+    halved = ", at half size for drift," if "drift" in size["factors"] else ""
     return (
-        f"{kind}{probe} of {size['position_size_percent']:.4%} of capital "
+        f"{kind}{probe}{halved} of {size['position_size_percent']:.4%} of capital "
         f"({size['position_size_usd']:,.2f} USD), to be acted on until {answer['valid_until']}."
     )
 
@@ -153,6 +154,15 @@ def _where_the_book_stood(state: Mapping[str, Any], zone: ZoneInfo) -> Iterator[
     for cause in state["causes"]:
         since = datetime.fromisoformat(cause["since"]).astimezone(zone)
         yield f"Breaker: {cause['kind']} since {since:%H:%M:%S}."
+    if state.get("drift") is not None:  # states of before there were alarms have no such field
+        yield _drift(state["drift"], zone)
+
+
+def _drift(alarm: Mapping[str, Any], zone: ZoneInfo) -> str:
+    since = datetime.fromisoformat(alarm["since"]).astimezone(zone)
+    known = alarm["acknowledged_by"]
+    told = "not acknowledged" if known is None else f"acknowledged by {known}"
+    return f"Drift alarm since {since:%Y-%m-%d %H:%M:%S}, {told}: {alarm['reason']}"
 
 
 def _check(check: Mapping[str, Any]) -> str:
@@ -303,6 +313,13 @@ _LINES: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
         f"{loss['found_sequence']} left{_reason(loss)}"
     ),
     EventKind.MARKET_CONFIRMED: lambda market: f"confirmed: {'; '.join(market['confirmed'])}",
+    EventKind.DRIFT_ALARM: lambda alarm: (
+        f"the drift check of {alarm['tick']} alarmed: {'; '.join(alarm['reasons'])}"
+    ),
+    EventKind.DRIFT_CLEARED: lambda clean: (
+        f"the drift alarm ended with the check of {clean['tick']}{_reason(clean)}"
+    ),
+    EventKind.DRIFT_ACKNOWLEDGED: lambda act: f"the drift alarm was acknowledged{_reason(act)}",
 }
 
 DESCRIBED = frozenset(_LINES)

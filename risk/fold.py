@@ -15,6 +15,7 @@ from risk.state import (
     Cause,
     CauseKind,
     DayCounters,
+    DriftAlarm,
     OpenOrder,
     Operator,
     OperatorMode,
@@ -34,9 +35,10 @@ def roll(state: RiskState, day: date) -> RiskState:
     """The state as it stands on a date: a later date clears the day, an earlier one nothing.
 
     Clears daily P&L, trades today, open orders and the daily-loss cause. The loss streak, the
-    high-water mark, the operator's state and the other causes live on. So does an unresolved
-    probe, whose outcome is still to be reported, and what approved exits take off a position that
-    was reported before them. A mark that nobody confirmed is not what the new day begins with.
+    high-water mark, the operator's state, a drift alarm and the other causes live on. So does an
+    unresolved probe, whose outcome is still to be reported, and what approved exits take off a
+    position that was reported before them. A mark that nobody confirmed is not what the new day
+    begins with.
     """
     if state.today.day is not None and day <= state.today.day:
         return state
@@ -275,6 +277,26 @@ def _model_promoted(state: RiskState, event: Event) -> RiskState:
     )
 
 
+def _drift_alarm(state: RiskState, event: Event) -> RiskState:
+    """Another alarm of the same episode is no news: who acknowledged the first one knows."""
+    tick, reason = datetime.fromisoformat(event.payload["tick"]), event.payload["reason"]
+    if state.drift is not None:
+        return replace(state, drift=replace(state.drift, tick=tick, reason=reason))
+    return replace(state, drift=DriftAlarm(event.at, tick, reason))
+
+
+def _drift_cleared(state: RiskState, event: Event) -> RiskState:
+    del event
+    return replace(state, drift=None)
+
+
+def _drift_acknowledged(state: RiskState, event: Event) -> RiskState:
+    if state.drift is None:
+        return state
+    known = replace(state.drift, acknowledged_at=event.at, acknowledged_by=event.actor)
+    return replace(state, drift=known)
+
+
 _STEPS: Mapping[EventKind, Callable[[RiskState, Event], RiskState]] = {
     EventKind.DECISION: _decision,
     EventKind.ORDER_CLOSED: _order_closed,
@@ -289,6 +311,9 @@ _STEPS: Mapping[EventKind, Callable[[RiskState, Event], RiskState]] = {
     EventKind.CONFIGURATION: _configuration,
     EventKind.MODEL_PROMOTED: _model_promoted,
     EventKind.RECONCILED: _reconciled,
+    EventKind.DRIFT_ALARM: _drift_alarm,
+    EventKind.DRIFT_CLEARED: _drift_cleared,
+    EventKind.DRIFT_ACKNOWLEDGED: _drift_acknowledged,
 }
 
 

@@ -20,7 +20,7 @@ def record_reset(scope: ResetScope, reason: str, act: Act) -> tuple[Event, RiskS
     open orders                                    no          no
     loss streak, cooldown, consecutive-loss cause  yes         yes
     high-water mark, drawdown cause                no          re-based, cleared
-    operator state, position                       no          no
+    operator state, position, drift alarm          no          no
     ============================================== =========== =========
 
     Raises:

@@ -5,6 +5,7 @@ size = `max_position_size`
      x max(0.5, 1 - |drawdown| / |max_drawdown|)
      x max(0.5, 1 - 0.1 x losses in a row)
      x (0.5 for the probe of a half-open breaker)
+     x (0.5 while a drift alarm stands that nobody has acknowledged, if `on_drift` is halve)
 
 and no more than the room that the position and the open orders leave. An exit is sized by what
 there is to close, whatever the losses.
@@ -14,16 +15,17 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from config.settings import RiskLimits
+from config.settings import OnDrift, RiskLimits
 from risk.fixed_point import from_nano
 from risk.state import RiskState
 
-__all__ = ["PositionRecommendation", "RiskLevel", "close_out", "recommend"]
+__all__ = ["PositionRecommendation", "RiskLevel", "close_out", "drift_halves", "recommend"]
 
 _MEDIUM_FROM = 0.03
 _HIGH_FROM = 0.09
 _LEAST_SHARE = 0.5
 _PROBE_SHARE = 0.5
+_DRIFT_SHARE = 0.5
 _PER_LOSS = 0.1
 _STEP = 1_000_000  # sizes are cut, never rounded up, to 10⁻⁶ of capital
 _CENTS = 100
@@ -80,10 +82,23 @@ def recommend(
     }
     if probe:
         factors["probe"] = _PROBE_SHARE
+    if drift_halves(state, limits):
+        factors["drift"] = _DRIFT_SHARE
     size = limits.max_position_size * math.prod(factors.values())
     if room is not None:
         size = min(size, from_nano(room))
     return _recommendation(_cut(size, _STEP), capital_usd, factors)
+
+
+def drift_halves(state: RiskState, limits: RiskLimits) -> bool:
+    """Whether a drift alarm has entries at half size: nobody has acknowledged it yet.
+
+    Half of the smallest size is still one: the least `max_position_size` and the worst of all
+    factors leave two steps of it.
+    """
+    if state.drift is None or limits.on_drift is not OnDrift.HALVE:
+        return False
+    return state.drift.acknowledged_at is None
 
 
 def close_out(left: int, capital_usd: float) -> PositionRecommendation:

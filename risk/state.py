@@ -17,6 +17,7 @@ __all__ = [
     "Cause",
     "CauseKind",
     "DayCounters",
+    "DriftAlarm",
     "OpenOrder",
     "Operator",
     "OperatorMode",
@@ -166,6 +167,25 @@ class Reduction:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftAlarm:
+    """Drift that was found, from the first check that alarms to the next clean one.
+
+    Attributes:
+        since: when the first of these checks went on record, aware, UTC.
+        tick: the newest of them, by the time that it was due, aware, UTC.
+        reason: of the newest one, in words.
+        acknowledged_at: when somebody said that they know, aware, UTC; None before.
+        acknowledged_by: who did; None likewise.
+    """
+
+    since: datetime
+    tick: datetime
+    reason: str
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DayCounters:
     """What starts again from zero with each session date.
 
@@ -209,6 +229,7 @@ class RiskState:
         reductions: approved exits that `position` does not show yet, oldest first.
         configuration: hash of the limits and models last recorded.
         live_models: promoted version by model name.
+        drift: what drift checks found, acknowledged or not; None without an alarm.
     """
 
     sequence: int = 0
@@ -227,6 +248,7 @@ class RiskState:
     reductions: tuple[Reduction, ...] = ()
     configuration: str | None = None
     live_models: Mapping[str, str] = field(default_factory=dict)
+    drift: DriftAlarm | None = None
 
     @property
     def daily_pnl(self) -> int:
@@ -315,6 +337,8 @@ class RiskState:
             ],
             "configuration": self.configuration,
             "live_models": dict(self.live_models),
+            # Without an alarm a state is what it was before there were any, for readers of then.
+            **({} if self.drift is None else {"drift": _drift_to_json(self.drift)}),
         }
 
     @classmethod
@@ -328,6 +352,7 @@ class RiskState:
         today = dict(fields.pop("today"))
         day = today.pop("day")
         operator, position = fields.pop("operator"), fields.pop("position")
+        drift = fields.pop("drift", None)
         return cls(
             today=DayCounters(day=date.fromisoformat(day) if day else None, **today),
             mark_as_of=_time(fields.pop("mark_as_of")),
@@ -361,6 +386,7 @@ class RiskState:
                 Reduction(exit_["order_id"], exit_["size"], datetime.fromisoformat(exit_["at"]))
                 for exit_ in fields.pop("reductions")
             ),
+            drift=None if drift is None else _drift_from_json(drift),
             **fields,
         )
 
@@ -410,6 +436,26 @@ def _order_from_json(content: Mapping[str, Any]) -> OpenOrder:
         at=datetime.fromisoformat(content["at"]),
         valid_until=datetime.fromisoformat(content["valid_until"]),
         probe=content["probe"],
+    )
+
+
+def _drift_to_json(alarm: DriftAlarm) -> dict[str, Any]:
+    return {
+        "since": _text(alarm.since),
+        "tick": _text(alarm.tick),
+        "reason": alarm.reason,
+        "acknowledged_at": _text(alarm.acknowledged_at),
+        "acknowledged_by": alarm.acknowledged_by,
+    }
+
+
+def _drift_from_json(content: Mapping[str, Any]) -> DriftAlarm:
+    return DriftAlarm(
+        since=datetime.fromisoformat(content["since"]),
+        tick=datetime.fromisoformat(content["tick"]),
+        reason=content["reason"],
+        acknowledged_at=_time(content["acknowledged_at"]),
+        acknowledged_by=content["acknowledged_by"],
     )
 
 

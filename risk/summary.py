@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from config.settings import RiskLimits
+from config.settings import OnDrift, RiskLimits
 from risk.breaker import breaker_state, open_causes
 from risk.calendar import SessionStatus
 from risk.events import timestamp
@@ -12,11 +12,12 @@ from risk.exposure import exposure_of
 from risk.fixed_point import from_micro, from_nano
 from risk.fold import roll
 from risk.gate import judge
+from risk.sizing import drift_halves
 from risk.state import Cause, CauseKind, OpenOrder, OperatorMode, RiskState
 from risk.verdict import Candidate, Situation, Verdict
 from runners.signal import Signal
 
-__all__ = ["Summary", "risk_metrics"]
+__all__ = ["Summary", "risk_metrics", "utilization"]
 
 _ASKED = "asked"
 """Stands for an order id, so that a summary is not about a missing one."""
@@ -73,9 +74,10 @@ class Summary:
             },
             "daily_stats": _daily_stats(state),
             "limits": self.limits.model_dump(mode="json"),
-            "risk_utilization": _utilization(state, self.limits),
+            "risk_utilization": utilization(state, self.limits),
             "breaker": self._breaker(state),
             "operator": self._operator(state),
+            "drift": _drift(state, self.limits),
             "position": _position(state, self.limits),
             "open_orders": [_order(order, self.now) for order in state.orders],
             "calendar": self._calendar(),
@@ -160,7 +162,7 @@ def _daily_stats(state: RiskState) -> dict[str, Any]:
     }
 
 
-def _utilization(state: RiskState, limits: RiskLimits) -> dict[str, float]:
+def utilization(state: RiskState, limits: RiskLimits) -> dict[str, float]:
     """How much of each limit is used: 0 is nothing, 1 is all of it."""
     exposure = exposure_of(state)
     largest = max(abs(exposure.held + exposure.buying), abs(exposure.held - exposure.selling))
@@ -171,6 +173,21 @@ def _utilization(state: RiskState, limits: RiskLimits) -> dict[str, float]:
         "trades": state.trades_today / limits.max_trades_per_day,
         "unresolved_orders": len(state.orders) / limits.max_unresolved_orders,
         "position": from_nano(largest) / limits.max_position_size,
+    }
+
+
+def _drift(state: RiskState, limits: RiskLimits) -> dict[str, Any]:
+    """The drift alarm that stands, acknowledged or not; `effect` is what it does to entries now."""
+    alarm = state.drift
+    effect = OnDrift.HALVE if drift_halves(state, limits) else OnDrift.NONE
+    return {
+        "active": alarm is not None,
+        "since": None if alarm is None else timestamp(alarm.since),
+        "tick": None if alarm is None else timestamp(alarm.tick),
+        "reason": None if alarm is None else alarm.reason,
+        "acknowledged_at": None if alarm is None else _text(alarm.acknowledged_at),
+        "acknowledged_by": None if alarm is None else alarm.acknowledged_by,
+        "effect": effect.value,
     }
 
 

@@ -8,6 +8,12 @@ from itertools import count
 from config.settings import CalendarSettings, RiskLimits, TradingHours
 from risk.acts import Act
 from risk.calendar import SessionCalendar
+from risk.drift import (
+    DriftRecorded,
+    record_drift_acknowledgement,
+    record_drift_alarm,
+    record_drift_clear,
+)
 from risk.events import Event
 from risk.fold import roll
 from risk.gate import judge
@@ -88,6 +94,15 @@ class Book:
         self, mode: OperatorMode = OperatorMode.ACTIVE, reason: str = "all is well"
     ) -> Operated:
         return record_resume(mode, reason, self.act(), halt_file=self.halt_file)
+
+    def drifts(self, tick: datetime | None = None, *reasons: str) -> DriftRecorded:
+        return record_drift_alarm(tick or self.now, reasons or ("the feed is frozen",), self.act())
+
+    def is_clean(self, tick: datetime | None = None) -> DriftRecorded:
+        return record_drift_clear(tick or self.now, "", self.act())
+
+    def knows_of_drift(self, actor: str = "tester") -> DriftRecorded:
+        return record_drift_acknowledgement("a known move", self.act(actor))
 
     def reset(self, scope: ResetScope = ResetScope.DAILY, reason: str = "") -> Event:
         event, _ = record_reset(scope, reason, self.act())

@@ -169,6 +169,19 @@ class Reset(Fact):
 
 
 @dataclass(frozen=True)
+class Checked(Fact):
+    """A drift check that was due at a tick and found drift, or ended an alarm."""
+
+    tick: datetime
+    clean: bool
+
+
+@dataclass(frozen=True)
+class Acknowledged(Fact):
+    """Somebody knows of the drift alarm."""
+
+
+@dataclass(frozen=True)
 class Configured(Fact):
     recorded: RiskLimits
 
@@ -629,6 +642,26 @@ class Model:
                 mode = fact.mode
         return mode
 
+    # Drift.
+
+    @of_the_past
+    def drift(self, n: int) -> tuple[datetime, datetime, bool] | None:
+        """Of the alarm that stands: since when, its newest check, and whether somebody knows."""
+        ends = [i for i in range(n) if isinstance(self.facts[i], Checked) and self.is_clean(i)]
+        episode = self.facts[ends[-1] + 1 if ends else 0 : n]
+        alarms = [fact for fact in episode if isinstance(fact, Checked)]
+        if not alarms:
+            return None
+        known = any(isinstance(fact, Acknowledged) for fact in episode)
+        return alarms[0].at, alarms[-1].tick, known
+
+    def is_clean(self, index: int) -> bool:
+        return cast(Checked, self.facts[index]).clean
+
+    def halves(self, desk: Desk) -> bool:
+        drift = self.drift(self.n)
+        return desk.limits.on_drift == "halve" and drift is not None and not drift[2]
+
     def configuration(self, n: int) -> RiskLimits | None:
         recorded = [fact.recorded for fact in self.facts[:n] if isinstance(fact, Configured)]
         return recorded[-1] if recorded else None
@@ -752,6 +785,7 @@ class Model:
         size *= max(half, 1 - self.drawdown(self.n) / exact(limits.max_drawdown))
         size *= max(half, 1 - Fraction(self.streak(self.n), 10))
         size *= half if self.half_open(self.n, desk.now) else 1
+        size *= half if self.halves(desk) else 1
         return Fraction(math.floor(min(size, self.room(ask, desk, held)) * 10**6), 10**6)
 
     def refusals(self, ask: Ask, desk: Desk) -> list[str]:
@@ -905,6 +939,18 @@ class Model:
         if used >= reset.limits.max_daily_resets:
             raise Refused("reset_limit")
         return "recorded", [reset]
+
+    def checked(self, check: Checked) -> tuple[object, list[Fact]]:
+        refuse_the_future(check.tick, check.at)
+        ticks = [fact.tick for fact in self.facts if isinstance(fact, Checked)]
+        newest = not ticks or check.tick > ticks[-1] or ticks[-1] > check.at + JITTER
+        changes = newest and not (check.clean and self.drift(self.n) is None)
+        return changes, [check] if changes else []
+
+    def acknowledge(self, act: Acknowledged) -> tuple[object, list[Fact]]:
+        drift = self.drift(self.n)
+        changes = drift is not None and not drift[2]
+        return changes, [act] if changes else []
 
     def configure(self, change: Configured) -> tuple[object, list[Fact]]:
         if self.configuration(self.n) == change.recorded:

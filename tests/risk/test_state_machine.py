@@ -33,7 +33,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from config.settings import CalendarSettings, RiskLimits, TradingHours
+from config.settings import CalendarSettings, OnDrift, RiskLimits, TradingHours
 from errors import RequestError, StoreUnavailable
 from observation import DecisionRequest
 from pipeline import decide
@@ -95,6 +95,7 @@ LIMITS: dict[str, st.SearchStrategy[object]] = {
     "mark_confirm_seconds": st.sampled_from([30, 0, 60]),
     "require_order_id": SELDOM,
     "require_position": SELDOM,
+    "on_drift": st.sampled_from([OnDrift.HALVE, OnDrift.HALVE, OnDrift.NONE]),
 }
 CHANGES = st.sampled_from(sorted(LIMITS)).flatmap(
     lambda name: st.fixed_dictionaries({name: LIMITS[name]})
@@ -128,6 +129,7 @@ class Trouble(Enum):
     AN_ORDER = "somebody is approved in between"
     A_HALT = "somebody halts in between"
     A_RESET = "somebody resets in between"
+    A_DRIFT_ALARM = "a drift check alarms in between"
     A_CONFIGURATION = "somebody records other limits in between"
     THE_SAME = "somebody does the very same in between"
 
@@ -301,6 +303,7 @@ class RiskMachine(RuleBasedStateMachine):
             Trouble.AN_ORDER: lambda: self.asking(self.new_order(Ask(1, 0.875))),
             Trouble.A_HALT: lambda: halting(OperatorMode.REDUCING),
             Trouble.A_RESET: lambda: resetting(ResetScope.DAILY),
+            Trouble.A_DRIFT_ALARM: lambda: checking(self.now, clean=False),
             Trouble.A_CONFIGURATION: configuring,
         }[trouble]()
 
@@ -655,6 +658,37 @@ class RiskMachine(RuleBasedStateMachine):
     def reset(self, by: str, scope: ResetScope, trouble: Trouble) -> None:
         self.perform(by, resetting(scope), trouble)
 
+    # Drift.
+
+    @rule(by=SERVICES, age=AGES, clean=st.booleans(), trouble=TROUBLES)
+    def check_for_drift(self, by: str, age: int, trouble: Trouble, *, clean: bool) -> None:
+        """A check that may have been due long ago, or again."""
+        self.perform(by, checking(self.now - timedelta(seconds=age), clean=clean), trouble)
+
+    @rule(
+        by=SERVICES,
+        side=st.sampled_from([1, -1]),
+        known=st.booleans(),
+        stays=SELDOM,
+        trouble=TROUBLES,
+    )
+    def trade_through_a_drift_alarm(
+        self, by: str, side: int, trouble: Trouble, *, known: bool, stays: bool
+    ) -> None:
+        self.perform(by, checking(self.now, clean=False), trouble)
+        if known:
+            self.perform(by, acknowledging())
+        ask = self.new_order(Ask(side, 0.875, vector=side * 0.875, position=0.0))
+        self.perform(by, self.asking(ask))
+        if not stays:
+            self.go_to(self.now + timedelta(seconds=1))
+            self.perform(by, checking(self.now, clean=True))
+            self.perform(by, self.asking(ask))
+
+    @rule(by=SERVICES, trouble=TROUBLES)
+    def acknowledge_the_drift(self, by: str, trouble: Trouble) -> None:
+        self.perform(by, acknowledging(), trouble)
+
     @rule(
         by=SERVICES,
         change=CHANGES,
@@ -804,6 +838,7 @@ class RiskMachine(RuleBasedStateMachine):
             "position": (None if state.position is None else Fraction(state.position.value, 10**9)),
             "sure": state.position is not None and state.position.sure,
             "believed": Fraction(state.believed_mark, 10**9),
+            "drift": drift_of(state),
         }
         recorded = model.recorded_day(n)
         orders = model.open_orders(n, today)
@@ -829,6 +864,7 @@ class RiskMachine(RuleBasedStateMachine):
             "position": model.position(n),
             "sure": model.is_sure(n, today),
             "believed": model.believed_mark(n),
+            "drift": model.drift(n),
         }
         different = {name: (found[name], expected[name]) for name in found}
         different = {name: both for name, both in different.items() if both[0] != both[1]}
@@ -931,6 +967,13 @@ def check_by_itself(answer: dict[str, Any], ask: Ask, book: Book) -> None:
     assert ask.side * held + on_its_way <= exact(limits.max_position_size)
 
 
+def drift_of(state: RiskState) -> tuple[datetime, datetime, bool] | None:
+    alarm = state.drift
+    if alarm is None:
+        return None
+    return alarm.since, alarm.tick, alarm.acknowledged_at is not None
+
+
 def marking(unrealized: float, as_of: datetime) -> Act:
     def code(book: Book) -> object:
         reported = book.mark(unrealized, as_of)
@@ -997,6 +1040,23 @@ def resetting(scope: ResetScope) -> Act:
         return model.reset(by_the_book.Reset(desk.now, model.limits_in_force(desk), everything))
 
     return Act(code, by_the_model)
+
+
+def checking(tick: datetime, *, clean: bool) -> Act:
+    def by_the_model(model: Model, desk: Desk) -> tuple[object, list[Fact]]:
+        limits = model.limits_in_force(desk)
+        return model.checked(by_the_book.Checked(desk.now, limits, tick, clean))
+
+    return Act(
+        lambda book: (book.is_clean(tick) if clean else book.drifts(tick)).changed, by_the_model
+    )
+
+
+def acknowledging() -> Act:
+    def by_the_model(model: Model, desk: Desk) -> tuple[object, list[Fact]]:
+        return model.acknowledge(by_the_book.Acknowledged(desk.now, model.limits_in_force(desk)))
+
+    return Act(lambda book: book.knows_of_drift().changed, by_the_model)
 
 
 def configuring() -> Act:

@@ -1209,6 +1209,7 @@ ROWS: dict[str, tuple[Callable[[RiskState], object], Callable[[RiskState], objec
     "operator state": (lambda state: state.operator.mode, lambda state: ACTIVE),
     "position": (lambda state: state.position and state.position.value, lambda state: None),
     "open mark": (lambda state: state.mark, lambda state: 0),
+    "drift alarm": (lambda state: state.drift, lambda state: None),
     "configuration": (lambda state: state.configuration, lambda state: None),
 }
 YES, NO = True, False
@@ -1226,6 +1227,7 @@ CLEARS = {
     "operator state": (NO, NO, NO),
     "position": (NO, NO, NO),
     "open mark": (NO, NO, NO),
+    "drift alarm": (NO, NO, NO),
     "configuration": (NO, NO, NO),
 }
 COLUMNS: tuple[Callable[[Book], object], ...] = (
@@ -1247,6 +1249,7 @@ def everything_at_once(book: Book) -> None:
     book.mark(-0.001)
     book.wait(seconds=1)
     book.mark(-0.002)
+    book.drifts()
     book.halt(REDUCING)
 
 
