@@ -13,6 +13,8 @@ from config.settings import Settings
 from features.cache import FeatureCache
 from features.feed import MarketFeed
 from features.schema import Schema
+from monitoring.alerts.alerts import Alerts
+from monitoring.drift.records import DriftRecords
 from monitoring.statistics import Statistics
 from pipeline import Desk
 from risk.identifiers import new_identifier
@@ -57,6 +59,8 @@ class Application:
         feed: bars and macro values, and the vectors made of them.
         statistics: counts of this process.
         desk: what `pipeline.decide` needs.
+        alerts: who is told of what.
+        drift: what drift checks found.
         configuration_values: limits and models whose hash is `desk.configuration`.
         started_at: when it was built.
     """
@@ -71,6 +75,8 @@ class Application:
     feed: MarketFeed
     statistics: Statistics
     desk: Desk
+    alerts: Alerts
+    drift: DriftRecords
     configuration_values: Mapping[str, Any]
     started_at: datetime
 
@@ -81,6 +87,8 @@ class Application:
 
     def close(self) -> None:
         """Release the stores. Closing twice is harmless."""
+        self.alerts.close()
+        self.drift.close()
         self.feed.close()
         self.cache.close()
         self.ledger.close()

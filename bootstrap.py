@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from alerting import AlertSources, open_alerts
 from application import Application, World
-from config.document import read_document
 from config.load import load_settings
 from config.settings import EnsembleStrategy, ModelSettings, Settings
 from deployment import ChosenModel, Deployment
-from errors import ConfigurationError, InvalidRequest, LedgerRegressed, ModelMismatch
-from features.own_schema import schema_from_document
-from features.schema import USDCOP_M5, Schema
+from drifting import drift_grace, drift_schedule, open_drift_records
+from errors import LedgerRegressed, ModelMismatch
+from features.schema import Schema
 from feeds import open_cache, open_feed, prepare_market
 from ledgers import anchored, open_ledger, served_ledger, trusted_ledger
 from models.choice import choose_models
@@ -27,7 +27,8 @@ from models.on_record import LedgerPromotions
 from models.promotions import NoPromotions, Promotions
 from models.resolution import Origin, ResolvedModel
 from models.store import BentoModelStore
-from models.stored import ModelStore
+from models.stored import REFERENCE_NAME, ModelStore, StoredModel
+from monitoring.drift.records import DocumentDriftRecords
 from monitoring.log import LogObserver
 from monitoring.observer import Observers
 from monitoring.prometheus import PrometheusObserver
@@ -41,19 +42,21 @@ from risk.ledger.protocol import Ledger
 from runners.ensemble import Ensemble
 from runners.loading import load_runner
 from runners.runner import Runner
+from schemas import feature_schema, own_schema_document
 from stores.documents import Documents
 
 __all__ = [
     "SHIPPED_MODELS",
     "build",
     "configuration_values",
-    "feature_schema",
     "live_versions",
     "models_on_record",
     "open_application",
     "open_promotions",
     "prepare",
     "serve",
+    "served_reference",
+    "training_reference",
 ]
 
 
@@ -176,6 +179,11 @@ def _assemble(
         observer=Observers([statistics, PrometheusObserver(), LogObserver()]),
         schema=schema,
     )
+    feed = open_feed(settings, cache, schema, documents)
+    drift = open_drift_records(settings) if documents is None else DocumentDriftRecords(documents)
+    enabled = settings.monitoring.enable_drift_detection
+    schedule = drift_schedule(settings) if enabled else None
+    sources = AlertSources(desk, cache, feed, drift, schedule, drift_grace(settings))
     return Application(
         settings=settings,
         models=models,
@@ -184,9 +192,11 @@ def _assemble(
         schema=schema,
         ledger=ledger,
         cache=cache,
-        feed=open_feed(settings, cache, schema, documents),
+        feed=feed,
         statistics=statistics,
         desk=desk,
+        alerts=open_alerts(settings, world, sources, documents),
+        drift=drift,
         configuration_values=values,
         started_at=world.clock(),
     )
@@ -250,6 +260,36 @@ def models_on_record(values: Mapping[str, Any]) -> Ensemble:
     return Ensemble(runners, EnsembleStrategy(values["ensemble"]["strategy"]))
 
 
+def training_reference(settings: Settings) -> Path | None:
+    """The reference profile that drift checks begin with, of the models that are live now.
+
+    Raises:
+        ModelError: a model cannot be resolved.
+    """
+    live = open_promotions(settings).current()
+    resolved = choose_models(settings, live, BentoModelStore(), SHIPPED_MODELS)
+    return _training_reference(settings, [model.stored for model in resolved])
+
+
+def served_reference(deployment: Deployment) -> Path | None:
+    """The reference profile that drift checks begin with, of the models of a deployment.
+
+    Raises:
+        ModelError: a chosen version has left the store.
+    """
+    store = BentoModelStore()
+    models = [store.get(model.name, model.version) for model in deployment.models]
+    return _training_reference(deployment.settings, models)
+
+
+def _training_reference(settings: Settings, models: Sequence[StoredModel]) -> Path | None:
+    """That of the first model that has a vote and a profile."""
+    for model, stored in zip(settings.enabled_models, models, strict=True):
+        if model.weight > 0 and stored.metadata.reference is not None:
+            return stored.path.with_name(REFERENCE_NAME)
+    return None
+
+
 def live_versions(settings: Settings, live: Mapping[str, str]) -> dict[str, str]:
     """Model name to the version that a service with these settings would serve now.
 
@@ -262,36 +302,6 @@ def live_versions(settings: Settings, live: Mapping[str, str]) -> dict[str, str]
     """
     resolved = choose_models(settings, live, BentoModelStore(), SHIPPED_MODELS)
     return {model.stored.name: model.stored.version for model in resolved}
-
-
-def feature_schema(settings: Settings) -> Schema | None:
-    """The feature schema that the settings name; None when nobody names the numbers.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or its schema has another length.
-    """
-    builtin = USDCOP_M5 if settings.observation_dim == len(USDCOP_M5.names) else None
-    document = _own_schema_document(settings)
-    if document is None:
-        return builtin
-    try:
-        schema = schema_from_document(document)
-    except InvalidRequest as error:
-        raise ConfigurationError(f"{settings.feature_schema}: {error.message}") from error
-    if len(schema.names) != settings.observation_dim:
-        raise ConfigurationError(
-            f"{settings.feature_schema} names {len(schema.names)} features, but the models read "
-            f"{settings.observation_dim}"
-        )
-    return schema
-
-
-def _own_schema_document(settings: Settings) -> dict[str, Any] | None:
-    """What the schema file of the settings holds; None when they name none."""
-    if settings.feature_schema is None:
-        return None
-    path = Path(settings.model_storage_path) / settings.feature_schema
-    return dict(read_document(path, settings.feature_schema))
 
 
 def _load(
@@ -309,13 +319,13 @@ def _what_decides(
 ) -> dict[str, Any]:
     """Everything that a decision depends on beside the observation and the state."""
     return {
-        "risk_limits": settings.risk_limits.model_dump(mode="json"),
+        "risk_limits": settings.risk_limits.recorded(),
         "trading_hours": settings.trading_hours.model_dump(mode="json"),
         "calendar": settings.calendar.model_dump(mode="json"),
         "ensemble": settings.ensemble.model_dump(mode="json"),
         "capital_usd": settings.capital_usd,
         "feature_schema": None if schema is None else schema.hash,
-        "own_schema": _own_schema_document(settings),
+        "own_schema": own_schema_document(settings),
         "models": [
             {
                 "name": runner.name,

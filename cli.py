@@ -11,6 +11,7 @@ import click
 from bootstrap import open_promotions
 from commands.bundle import bundle
 from commands.config import config
+from commands.drift import drift
 from commands.export import export
 from commands.features import features
 from commands.keys import keys
@@ -64,7 +65,7 @@ def usdcop(context: click.Context) -> None:
     context.ensure_object(Program)
 
 
-for command in (bundle, config, export, features, keys, ledger, models, reference):
+for command in (bundle, config, drift, export, features, keys, ledger, models, reference):
     usdcop.add_command(command)
 
 

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 from config.settings import REVEAL_SECRETS, Settings
 
-__all__ = ["ChosenModel", "Deployment"]
+__all__ = ["DEPLOYMENT", "ChosenModel", "Deployment"]
+
+DEPLOYMENT = "USDCOP_DEPLOYMENT"
+"""Variable in which the arbiter hands its decisions to the workers, and they to their programs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ from fastapi import Response
 from pydantic import ValidationError
 
 from api.access import Access, check_access
+from api.alert_handlers import AlertHandlers, watch_alerts
+from api.alert_messages import AcknowledgeAnswer, AcknowledgeRequest
+from api.drift_messages import DriftCheckAnswer, DriftCheckRequest
+from api.drift_runs import DriftRuns
 from api.guard import App, Guard
 from api.halts import watch_halt_file
 from api.handlers import Handlers
@@ -50,9 +54,10 @@ from api.messages import (
 from api.orphan import stop_when_orphaned
 from api.turns import Turns
 from api.web import create_web
-from bootstrap import prepare, serve
+from bootstrap import prepare, serve, served_reference
 from config.load import load_settings
-from deployment import Deployment
+from deployment import DEPLOYMENT, Deployment
+from drifting import drift_scheduler, open_drift
 from errors import ServiceError
 
 __all__ = ["DecisionService"]
@@ -61,9 +66,6 @@ web = create_web()
 
 SMALL_BODY_BYTES = 128 * 1024
 """Largest body of every route but the batch's: 4,096 numbers by name fit."""
-
-DEPLOYMENT = "USDCOP_DEPLOYMENT"
-"""Variable in which the arbiter hands its decisions to the workers."""
 
 
 @cache
@@ -106,6 +108,8 @@ def guard(app: App) -> Guard:
             "/v1/risk/halt": tuple(HaltRequest.model_fields),
             "/v1/risk/resume": tuple(ResumeRequest.model_fields),
             "/v1/risk/reset": tuple(ResetRequest.model_fields),
+            "/v1/alerts/acknowledge": tuple(AcknowledgeRequest.model_fields),
+            "/v1/drift/check": tuple(DriftCheckRequest.model_fields),
         },
     )
 
@@ -148,7 +152,14 @@ class DecisionService:
         self.turns = Turns()
         self.handlers = Handlers(self.application, self.turns)
         self.market = MarketHandlers(self.application, self.turns)
+        self.alert_turns = Turns("alerts")
+        self.alert_handlers = AlertHandlers(self.application, self.alert_turns)
         web.state.application = self.application
+        desk, settings = self.application.desk, deployment().settings
+        reference = served_reference(deployment())
+        self.drift = DriftRuns(open_drift(settings, desk.observer, desk.clock, reference))
+        self.scheduler = drift_scheduler(settings, self.drift.catch_up)
+        web.state.drift = self.drift
 
     @bentoml.on_startup
     async def settle(self) -> None:
@@ -156,7 +167,10 @@ class DecisionService:
         self.watches = [
             asyncio.create_task(stop_when_orphaned(os.getppid())),
             asyncio.create_task(watch_halt_file(self.handlers.obey_halt_file)),
+            asyncio.create_task(watch_alerts(self.application.alerts.tick)),
         ]
+        if self.scheduler is not None:
+            self.scheduler.start()
         # Walking a large heap is what makes single requests wait for 40 to 110 ms.
         gc.collect()
         gc.freeze()
@@ -167,7 +181,11 @@ class DecisionService:
         """Finish what is under way and close the ledger."""
         for watch in self.watches:
             watch.cancel()
+        if self.scheduler is not None:
+            self.scheduler.stop()
+        await self.drift.close()
         self.turns.close()
+        self.alert_turns.close()
         self.application.close()
 
     @bentoml.api(route="/v1/inference", input_spec=InferenceRequest, output_spec=InferenceAnswer)
@@ -232,6 +250,22 @@ class DecisionService:
     async def risk_reset(self, **fields: Any) -> Response:
         """Clear the day's counters, or with scope all a latched drawdown too."""
         return await self.handlers.risk_reset(ResetRequest.model_construct(**fields))
+
+    @bentoml.api(
+        route="/v1/drift/check", input_spec=DriftCheckRequest, output_spec=DriftCheckAnswer
+    )
+    async def drift_check(self) -> Response:
+        """Make a drift check now; one at a time, in a process of its own."""
+        return await self.drift.answer(secrets.token_hex(8))
+
+    @bentoml.api(
+        route="/v1/alerts/acknowledge",
+        input_spec=AcknowledgeRequest,
+        output_spec=AcknowledgeAnswer,
+    )
+    async def alert_acknowledge(self, **fields: Any) -> Response:
+        """Take note of open alerts; reminders of them stop."""
+        return await self.alert_handlers.acknowledge(AcknowledgeRequest.model_construct(**fields))
 
 
 DecisionService.add_asgi_middleware(guard)  # type: ignore[attr-defined]  # the decorator adds it

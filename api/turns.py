@@ -24,10 +24,14 @@ Result = TypeVar("Result")
 
 
 class Turns:
-    """The one thread, and the queue before it."""
+    """The one thread, and the queue before it.
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str = "ledger") -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._waiting = 0
 
     async def answer(self, work: Callable[[str], dict[str, Any]]) -> Response:

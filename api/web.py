@@ -14,6 +14,8 @@ from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter, ValidationError
 
+from api.alert_handlers import told_alerts
+from api.drift_routes import DRIFT_ROUTES
 from api.failures import failure_of
 from api.fields import Time
 from api.vectors import features_at
@@ -60,6 +62,7 @@ def health(application: App) -> JSONResponse:
         **_book_health(application),
         "cache": _cache_health(application),
         "market": _market_health(application),
+        **_alerts_health(application),
     }
     status = max((part["status"] for part in components.values()), key=_GRAVITY.index)
     content = {
@@ -89,6 +92,12 @@ def _market_health(application: Application) -> dict[str, Any]:
         ready=feed.not_ready is None,
         not_ready=feed.not_ready,
     )
+
+
+def _alerts_health(application: Application) -> dict[str, Any]:
+    """Only when alerts are not kept where they should be."""
+    reason = application.alerts.degraded
+    return {} if reason is None else {"alerts": _degradable(reason)}
 
 
 def _degradable(reason: str | None, **told: Any) -> dict[str, Any]:
@@ -249,6 +258,11 @@ def _told_reference(reference: Reference | None) -> dict[str, Any] | None:
     }
 
 
+def alerts(application: App) -> dict[str, Any]:
+    """Recent alerts, newest first, and how their deliveries stand."""
+    return told_alerts(application)
+
+
 def metrics(application: App) -> dict[str, Any]:
     """Counts and latencies of the worker that answers; /metrics adds up all workers."""
     now = application.desk.clock()
@@ -273,6 +287,8 @@ ROUTES: Mapping[str, Callable[..., Any]] = {
     "/v1/decisions/{decision_id}": decision,
     "/v1/features/latest": latest_features,
     "/v1/features/{timestamp}": features,
+    **DRIFT_ROUTES,
+    "/v1/alerts": alerts,
     "/v1/models": models,
     "/v1/metrics": metrics,
     "/v1/cache/stats": cache_stats,

@@ -17,7 +17,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -43,51 +42,13 @@ from features.files import read_bars, read_macro
 from features.macro import MACRO_COLUMNS, MacroSeries
 from features.reference import Reference, build_reference
 from features.vetoes import FROZEN_CLOSES, refused_rows, vetoes
+from monitoring.drift.share import Share
 
-__all__ = ["Share", "measure"]
+__all__ = ["measure"]
 
 MOST_SANE, LEAST_FAULTY = 0.005, 0.99
 _SIMULATED_DAYS = 620
 _FROZEN_FOR = (FROZEN_CLOSES, 7, 12, 60)
-
-
-@dataclass(frozen=True)
-class Share:
-    """So many of so many.
-
-    >>> Share(1, 100)
-    Share(hits=1, of=100)
-    >>> str(Share(99, 100))
-    '99.00% [94.55, 99.82] of 100'
-    """
-
-    hits: int
-    of: int
-
-    def __add__(self, other: Share) -> Share:
-        return Share(self.hits + other.hits, self.of + other.of)
-
-    def __str__(self) -> str:
-        if self.of == 0:
-            return "none"
-        low, high = self.interval
-        return f"{self.value:.2%} [{100 * low:.2f}, {100 * high:.2f}] of {self.of:,}"
-
-    @property
-    def value(self) -> float:
-        """As a fraction."""
-        return self.hits / self.of if self.of else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's interval at 95% (E. B. Wilson 1927)."""
-        z = 1.959964
-        middle = self.value + z * z / (2 * self.of)
-        half = z * float(
-            np.sqrt(self.value * (1 - self.value) / self.of + (z / (2 * self.of)) ** 2)
-        )
-        scale = 1 + z * z / self.of
-        return max((middle - half) / scale, 0.0), min((middle + half) / scale, 1.0)
 
 
 class Findings:

@@ -9,7 +9,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bootstrap import feature_schema
 from commands.context import Context
 from commands.series import Series, read_series, series_options
 from features.bars import utc_text
@@ -17,6 +16,7 @@ from features.compute import WINDOW
 from features.documentation import document, support_text
 from features.schema import USDCOP_M5
 from features.tables import write_features
+from schemas import feature_schema
 
 __all__ = ["features"]
 

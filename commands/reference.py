@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -22,6 +23,10 @@ from features.compute import WINDOW, FeatureSeries
 from features.evidence import evidence_of
 from features.reference import Reference, build_reference
 from features.vetoes import vetoes
+from monitoring.drift.market_sessions import market_sample
+from monitoring.drift.reading import trading_days
+from monitoring.drift.recorded import sample_of
+from risk.calendar import SessionCalendar
 
 __all__ = ["reference"]
 
@@ -51,11 +56,41 @@ def build(context: Context, /, *, until: Any, out: Path, **files: Any) -> None:
     series, hours = read_series(context.settings(), **files), context.settings().trading_hours
     kept = _until(series, None if until is None else until.date(), hours.zone)
     profile = build_reference(kept.vectors, kept.file.bars, kept.macro, schema=kept.schema)
-    _write(out, json.dumps(profile.to_json(), separators=(",", ":")))
+    sample = market_sample(kept.vectors, kept.macro, kept.schema, hours, _trading(context))
+    document = {**profile.to_json(), "sample": sample.to_json()}
+    _write(out, json.dumps(document, separators=(",", ":")))
     click.echo(
         f"{out}: {profile.rows:,} vectors, bars {profile.first_bar} to {profile.last_bar}, "
-        f"schema {profile.schema_version}"
+        f"schema {profile.schema_version}; drift checks compare with the newest "
+        f"{len(sample.starts):,} of them"
     )
+
+
+@reference.command()
+@click.argument("profile", type=INPUT_FILE)
+@click.pass_obj
+def show(context: Context, /, *, profile: Path) -> None:
+    """Say what PROFILE knows: its period, levels, and what drift checks take from it."""
+    document = _document(profile)
+    known, sample = _profile(profile, document), sample_of(document, profile)
+    click.echo(
+        f"{profile}: {known.rows:,} vectors of schema {known.schema_version}, bars "
+        f"{known.first_bar} to {known.last_bar}"
+    )
+    if sample is None:
+        click.echo("no sample for drift checks: build it again with this version")
+    else:
+        hours = context.settings().trading_hours
+        click.echo(
+            f"drift checks compare with {len(sample.starts):,} vectors of "
+            f"{len(sample.days(hours))} days, and returns of {len(sample.returns)} sessions"
+        )
+    table = Table("name", "low", "high", box=None)
+    for name, low, high in zip(known.names, known.low, known.high, strict=True):
+        table.add_row(name, f"{low:.6g}", f"{high:.6g}")
+    for name, (low, high) in known.levels.items():
+        table.add_row(f"level of {name}", f"{low:.6g}", f"{high:.6g}")
+    table_console().print(table)
 
 
 @reference.command()
@@ -65,10 +100,7 @@ def build(context: Context, /, *, until: Any, out: Path, **files: Any) -> None:
 def judge(context: Context, /, *, profile: Path, **files: Any) -> None:
     """Say how many vectors of BARS would be refused, and for what."""
     hours = context.settings().trading_hours
-    try:
-        known = Reference.from_json(json.loads(profile.read_bytes()))
-    except (ValueError, RecursionError, InvalidRequest) as error:
-        raise InvalidRequest(f"{profile} is no reference profile: {error}") from error
+    known = _profile(profile, _document(profile))
     series = read_series(context.settings(), **files)
     if known.schema != series.schema.hash:
         raise InvalidRequest(
@@ -88,6 +120,26 @@ def judge(context: Context, /, *, profile: Path, **files: Any) -> None:
         refused += bool(found)
         offenders.update({(veto.kind.value, veto.name) for veto in found})
     _print(len(series.vectors.times), refused, offenders)
+
+
+def _document(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"{path} is no reference profile: {error}") from error
+
+
+def _profile(path: Path, document: Any) -> Reference:
+    try:
+        return Reference.from_json(document)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{path} is no reference profile: {error}") from error
+
+
+def _trading(context: Context) -> Callable[[int], bool]:
+    settings = context.settings()
+    calendar = SessionCalendar(settings.trading_hours, settings.calendar)
+    return lambda day: bool(trading_days(frozenset({day}), settings.trading_hours, calendar))
 
 
 def _print(total: int, refused: int, offenders: Counter[tuple[str, str]]) -> None:

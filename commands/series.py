@@ -12,13 +12,13 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from bootstrap import feature_schema
 from config.settings import Settings, TradingHours
 from features.bars import BarSeries
 from features.compute import WINDOW, FeatureSeries, compute_series
 from features.files import BarFile, read_bars, read_macro
 from features.macro import MacroSeries
 from features.schema import USDCOP_M5, Schema
+from schemas import feature_schema
 
 __all__ = ["INPUT_FILE", "Series", "read_series", "series_options"]
 

@@ -11,17 +11,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 # Run as a script, Python looks for modules beside this file; those of the product lie above.
 sys.path.insert(0, str(ROOT))
 
-from examples.trading_data import training_reference  # noqa: E402  after the path is set
-from features.reference import Reference  # noqa: E402
+from examples.trading_data import training_profile  # noqa: E402  after the path is set
 
-__all__ = ["write_reference"]
+__all__ = ["write_profile"]
 
 
 def main() -> None:
@@ -32,14 +32,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7, help="of the market (default 7)")
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "onnx" / "reference.json")
     arguments = parser.parse_args()
-    reference = training_reference(arguments.days, arguments.held_out_days, arguments.seed)
-    write_reference(arguments.out, reference)
-    print(f"{arguments.out}: {reference.rows:,} vectors")
+    profile = training_profile(arguments.days, arguments.held_out_days, arguments.seed)
+    write_profile(arguments.out, profile)
+    print(f"{arguments.out}: {profile['rows']:,} vectors")
 
 
-def write_reference(path: Path, reference: Reference) -> None:
-    """Write a reference as the service reads it."""
-    text = json.dumps(reference.to_json(), separators=(",", ":"))
+def write_profile(path: Path, profile: Mapping[str, Any]) -> None:
+    """Write a reference profile as the service reads it."""
+    text = json.dumps(profile, separators=(",", ":"))
     path.write_text(text + "\n", encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from features.bars import BarSeries
 from features.compute import FeatureSeries, compute_series
 from features.files import read_bars, read_macro
 from features.macro import MacroSeries
-from features.reference import Reference, build_reference
+from features.reference import build_reference
+from features.schema import USDCOP_M5
+from monitoring.drift.market_sessions import market_sample
 
 __all__ = [
     "COST_PERCENT",
@@ -26,7 +28,7 @@ __all__ = [
     "following_returns",
     "prepare",
     "simulated_series",
-    "training_reference",
+    "training_profile",
 ]
 
 HORIZON_BARS: Final = 12
@@ -72,16 +74,16 @@ def simulated_series(days: int, seed: int) -> tuple[BarSeries, MacroSeries, Feat
     return bars, macro, compute_series(bars, macro)
 
 
-def training_reference(days: int, held_out_days: int, seed: int) -> Reference:
-    """What a policy knows that was trained on the first days of `prepare`."""
+def training_profile(days: int, held_out_days: int, seed: int) -> dict[str, Any]:
+    """What a policy knows that was trained on the first days of `prepare`, as it is stored."""
     bars, macro, series = simulated_series(days + held_out_days, seed)
     first_held_out = np.unique(series.times // 86_400)[-held_out_days] * 86_400
     known, kept = series.times < first_held_out, bars.starts < first_held_out
-    return build_reference(
-        FeatureSeries(series.times[known], series.known_at[known], series.matrix[known]),
-        BarSeries(bars.starts[kept], bars.closes[kept]),
-        macro,
-    )
+    vectors = FeatureSeries(series.times[known], series.known_at[known], series.matrix[known])
+    reference = build_reference(vectors, BarSeries(bars.starts[kept], bars.closes[kept]), macro)
+    # Whatever day has bars is a trading day of this market.
+    sample = market_sample(vectors, macro, USDCOP_M5, TradingHours(), lambda _: True)
+    return {**reference.to_json(), "sample": sample.to_json()}
 
 
 def prepare(days: int, held_out_days: int, seed: int) -> tuple[TradingData, TradingData]:

@@ -37,8 +37,8 @@ from examples.evaluate import (  # noqa: E402
     typical_buy,
     write_observation,
 )
-from examples.reference import write_reference  # noqa: E402
-from examples.trading_data import TradingData, prepare, training_reference  # noqa: E402
+from examples.reference import write_profile  # noqa: E402
+from examples.trading_data import TradingData, prepare, training_profile  # noqa: E402
 from features.schema import USDCOP_M5  # noqa: E402
 from models.export import export_policy, verify_export  # noqa: E402
 from runners.signal import ACTIONS  # noqa: E402
@@ -124,9 +124,9 @@ def main() -> None:
     for recipe in RECIPES:
         report = train_and_export(recipe, training, arguments.out, arguments.seed)
         print(f"{recipe.name}: {report} ({time.monotonic() - began:.0f} s)", flush=True)
-    write_reference(
+    write_profile(
         arguments.out / "reference.json",
-        training_reference(arguments.days, arguments.held_out_days, arguments.seed),
+        training_profile(arguments.days, arguments.held_out_days, arguments.seed),
     )
     runners = [load_exported(arguments.out / f"{recipe.name}.onnx") for recipe in RECIPES]
     write_observation(arguments.examples / "observation.json", typical_buy(runners, held_out))

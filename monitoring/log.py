@@ -1,8 +1,11 @@
-"""What happened, on the log: faults, trips and halts only; decisions are in the ledger."""
+"""What happened, on the log: faults, trips, halts and alerts only; decisions are in the ledger."""
 
 import logging
 
 from monitoring.observer import (
+    AlertAcknowledged,
+    AlertAttempted,
+    AlertTold,
     BatchDecided,
     DecisionMade,
     Observation,
@@ -14,6 +17,7 @@ from monitoring.observer import (
 __all__ = ["LogObserver"]
 
 _LOGGER = logging.getLogger("usdcop.decisions")
+_ALERTS = logging.getLogger("usdcop.alerts")
 
 
 class LogObserver:
@@ -35,5 +39,14 @@ class LogObserver:
                 _LOGGER.warning("the circuit breaker opened: %s", ", ".join(trips))
             case OperatorActed(changed=True, mode=mode, actor=actor, reason=reason):
                 _LOGGER.warning("trading is %s by %s: %s", mode, actor, reason or "no reason given")
+            case AlertTold(title=title, body=body):
+                _ALERTS.warning("%s: %s", title, " ".join(body.splitlines()))
+            case AlertAttempted(outcome="failed" | "given_up" as outcome) as tried:
+                _ALERTS.warning(
+                    "%s, target %s: %s: %s", outcome, tried.target, tried.title, tried.error
+                )
+            case AlertAcknowledged(causes=causes, actor=actor, note=note):
+                names = ", ".join(causes) or "no open alert"
+                _ALERTS.warning("%s acknowledged by %s: %s", names, actor, note or "no note")
             case _:
                 pass

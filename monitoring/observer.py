@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 __all__ = [
+    "AlertAcknowledged",
+    "AlertAttempted",
+    "AlertTold",
     "BarsReceived",
     "BatchDecided",
     "DecisionMade",
+    "DriftChecked",
     "Observation",
     "ObservationVetoed",
     "Observer",
@@ -107,6 +111,66 @@ class OperatorActed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class AlertTold:
+    """An alert was put into the outbox: by one process, once.
+
+    Attributes:
+        cause, severity: of its episode.
+        kind: `opened`, `reminder` or `resolved`.
+        title, body: as people read them.
+    """
+
+    cause: str
+    severity: str
+    kind: str
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertAttempted:
+    """A delivery of an alert was tried.
+
+    Attributes:
+        outcome: `delivered`, `failed` (it is tried again) or `given_up`.
+        target: position and scheme.
+        title: of the message.
+        error: why not, without an address.
+    """
+
+    outcome: str
+    target: str
+    title: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertAcknowledged:
+    """A person took note of alerts."""
+
+    causes: tuple[str, ...]
+    actor: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriftChecked:
+    """A drift check of this process ended.
+
+    Attributes:
+        state: `ok`, `alarm`, `not_enough_data`, or `failed`.
+        seconds: from its beginning to its end, report included.
+        share: of drifted features; None when there is no verdict.
+        report: what made the report: `evidently`, `scipy`, or `none`.
+    """
+
+    state: str
+    seconds: float
+    share: float | None
+    report: str
+
+
 Observation = (
     DecisionMade
     | ObservationVetoed
@@ -115,6 +179,10 @@ Observation = (
     | ResultRecorded
     | ReportRecorded
     | OperatorActed
+    | DriftChecked
+    | AlertTold
+    | AlertAttempted
+    | AlertAcknowledged
 )
 
 

@@ -4,12 +4,15 @@ The metrics stand at module level because BentoML collects them from every worke
 through files that the library opens when a metric is made.
 """
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from monitoring.observer import (
+    AlertAttempted,
+    AlertTold,
     BarsReceived,
     BatchDecided,
     DecisionMade,
+    DriftChecked,
     Observation,
     ObservationVetoed,
     OperatorActed,
@@ -53,11 +56,32 @@ REPORTS = Counter("usdcop_reports_total", "Positions and marks answered", ["kind
 OPERATOR_ACTS = Counter("usdcop_operator_acts_total", "Halts and resumptions", ["mode"])
 BREAKER_TRIPS = Counter("usdcop_breaker_trips_total", "Causes that opened the breaker", ["cause"])
 
+ALERTS = Counter(
+    "usdcop_alerts_total", "Episodes that somebody is told of, by cause", ["cause", "severity"]
+)
+ALERT_DELIVERIES = Counter(
+    "usdcop_alert_deliveries_total", "Attempts to deliver an alert", ["outcome"]
+)
+
+DRIFT_CHECKS = Counter(
+    "usdcop_drift_checks_total", "Drift checks that this service made", ["state", "report"]
+)
+DRIFT_SHARE = Gauge(
+    "usdcop_drift_share",
+    "Share of drifted features in the newest check that this service made",
+    multiprocess_mode="mostrecent",
+)
+DRIFT_SECONDS = Histogram(
+    "usdcop_drift_check_seconds",
+    "A drift check from its beginning to its end, report included",
+    buckets=(0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0),
+)
+
 
 class PrometheusObserver:
     """An observer that counts for a scrape."""
 
-    def observe(self, observation: Observation) -> None:
+    def observe(self, observation: Observation) -> None:  # noqa: PLR0912 - one branch a kind
         """Count it."""
         match observation:
             case DecisionMade():
@@ -80,11 +104,26 @@ class PrometheusObserver:
                 _count_trips(trips)
             case OperatorActed(mode=mode):
                 OPERATOR_ACTS.labels(mode).inc()
+            case DriftChecked():
+                _count_check(observation)
+            case AlertTold(kind="opened", cause=cause, severity=severity):
+                ALERTS.labels(cause, severity).inc()
+            case AlertAttempted(outcome=outcome):
+                ALERT_DELIVERIES.labels(outcome).inc()
+            case _:
+                pass
 
 
 def _count_trips(trips: tuple[str, ...]) -> None:
     for cause in trips:
         BREAKER_TRIPS.labels(cause).inc()
+
+
+def _count_check(check: DriftChecked) -> None:
+    DRIFT_CHECKS.labels(check.state, check.report).inc()
+    DRIFT_SECONDS.observe(check.seconds)
+    if check.share is not None:
+        DRIFT_SHARE.set(check.share)
 
 
 def _count_decision(decision: DecisionMade) -> None:

@@ -21,12 +21,16 @@ PACKAGES = (
     "stores",
 )
 MODULES = (
+    "alerting",
     "answers",
     "application",
     "batch",
     "bootstrap",
     "cli",
     "deployment",
+    "drift_checks",
+    "drift_job",
+    "drifting",
     "errors",
     "feeds",
     "ledgers",
@@ -35,10 +39,11 @@ MODULES = (
     "reading",
     "recomputation",
     "resubmission",
+    "schemas",
     "service",
 )
 OURS = {*PACKAGES, *MODULES}
-EDGES = {"api", "commands", "cli", "service"}
+EDGES = {"api", "commands", "cli", "drift_job", "service"}
 
 # Files that touch the world; every other file of these packages is pure.
 ADAPTERS = {
@@ -54,8 +59,15 @@ ADAPTERS = {
     "models/resolution.py",
     "models/store.py",
     "models/stored.py",
+    "monitoring/drift/redis_records.py",
+    "monitoring/drift_report.py",
+    "monitoring/evidently_report.py",
+    "monitoring/limited_process.py",
+    "monitoring/apprise_sender.py",
     "monitoring/log.py",
+    "monitoring/low_priority.py",
     "monitoring/prometheus.py",
+    "monitoring/scheduler.py",
     "risk/halt_file.py",
     "risk/ledger/anchor_file.py",
     "risk/ledger/file.py",
@@ -83,6 +95,9 @@ ADAPTER_PARTS = {
     "models/export.py": ("runners/session.py",),
     "models/resolution.py": ("models/stored.py",),
     "models/store.py": ("models/stored.py",),
+    "monitoring/drift/redis_records.py": ("stores/redis_link.py",),
+    # The report is made in a process of its own.
+    "monitoring/drift_report.py": ("monitoring/limited_process.py",),
     "risk/ledger/file.py": ("stores/sqlite_connection.py",),
     "risk/ledger/redis.py": ("stores/redis_link.py",),
     "risk/ledger/redis_checks.py": ("stores/redis_link.py",),
@@ -131,11 +146,13 @@ WORLDLY = {
 
 # One third-party library, one package; the edges' own framework aside.
 HOMES = {
+    "apprise": {"monitoring"},
     "apscheduler": {"monitoring"},
     "bentoml": {"models", "service"},
     "evidently": {"monitoring"},
     "holidays": {"risk"},
     "onnxruntime": {"runners"},
+    "pandas": {"monitoring"},
     "prometheus_client": {"monitoring"},
     "pyarrow": {"features"},
     "redis": {"stores"},
@@ -219,7 +236,7 @@ def test_a_pure_file_touches_no_world(path: Path) -> None:
 def test_only_edges_and_bootstrap_know_what_lies_outside_of_them(path: Path) -> None:
     if group_of(path) in EDGES:
         return
-    joins = {"bootstrap", "feeds", "ledgers"}
+    joins = {"alerting", "bootstrap", "drift_checks", "drifting", "feeds", "ledgers", "schemas"}
     outside = EDGES if group_of(path) in joins else {*EDGES, *joins}
     assert roots(path) & outside == set()
 

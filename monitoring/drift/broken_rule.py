@@ -24,7 +24,11 @@ Rows = NDArray[np.float64]
 
 
 def broken_findings(
-    today: Session, past: Sequence[Session], names: Sequence[str], left_out: Collection[str]
+    today: Session,
+    past: Sequence[Session],
+    names: Sequence[str],
+    left_out: Collection[str],
+    may_stand_still: Collection[str],
 ) -> list[Finding]:
     """Columns of the last hour that look broken.
 
@@ -33,6 +37,7 @@ def broken_findings(
         past: sessions before it.
         names: of the columns.
         left_out: columns that another rule judges, by what they are made of.
+        may_stand_still: columns that are constant where the feed hardly moves, and rightly so.
     """
     rows = today.matrix[-HOUR_ROWS:]
     if len(rows) < _LEAST_ROWS or len(past) < _LEAST_SESSIONS:
@@ -41,9 +46,9 @@ def broken_findings(
     for column, name in enumerate(names):
         if name not in left_out:
             before = [session.matrix[:, column] for session in past]
-            finding = _constant(name, rows[:, column], before) or _far(
-                name, rows[:, column], np.concatenate(before)
-            )
+            finding = _far(name, rows[:, column], np.concatenate(before))
+            if finding is None and name not in may_stand_still:
+                finding = _constant(name, rows[:, column], before)
             found += [] if finding is None else [finding]
     return found
 

@@ -8,7 +8,6 @@ with that column among the first five suspects.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,49 +28,14 @@ from monitoring.drift.faults import (
 from monitoring.drift.finding import Kind
 from monitoring.drift.macro_rule import MACRO_NAMES
 from monitoring.drift.sessions import HOUR_ROWS, Session
+from monitoring.drift.share import Share
 from monitoring.drift.volatility_rule import LEAST_SESSIONS, SizedSession
 
-__all__ = ["Calibration", "Share", "calibrate", "found_after"]
+__all__ = ["Calibration", "calibrate", "found_after"]
 
 _SUSPECTS: Final = 5
 _PATH_SESSIONS: Final = 45
 """Sessions behind a check: the reference, with those in between that were left out."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """So many of so many.
-
-    >>> str(Share(99, 100))
-    '99.00% [94.55, 99.82] of 100'
-    """
-
-    hits: int = 0
-    of: int = 0
-
-    def __add__(self, other: Share) -> Share:
-        return Share(self.hits + other.hits, self.of + other.of)
-
-    def __str__(self) -> str:
-        if self.of == 0:
-            return "none"
-        low, high = self.interval
-        return f"{self.value:.2%} [{100 * low:.2f}, {100 * high:.2f}] of {self.of:,}"
-
-    @property
-    def value(self) -> float:
-        """As a fraction."""
-        return self.hits / self.of if self.of else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's interval at 95% (E. B. Wilson 1927)."""
-        z = 1.959964
-        middle = self.value + z * z / (2 * self.of)
-        spread = self.value * (1 - self.value) / self.of + (z / (2 * self.of)) ** 2
-        half = z * math.sqrt(spread)
-        scale = 1 + z * z / self.of
-        return max((middle - half) / scale, 0.0), min((middle + half) / scale, 1.0)
 
 
 @dataclass
@@ -90,8 +54,8 @@ class Calibration:
     """
 
     sessions: int = 0
-    checks: Share = Share()
-    moving: Share = Share()
+    checks: Share = field(default_factory=Share)
+    moving: Share = field(default_factory=Share)
     by_kind: dict[str, int] = field(default_factory=dict)
     alarms: list[tuple[int, int, tuple[str, ...]]] = field(default_factory=list)
     still: list[tuple[int, int]] = field(default_factory=list)
@@ -192,9 +156,13 @@ class _Checks:
     def find(self, session: Session, column: str | None = None) -> bool:
         """Whether one of them is an alarm, with this column among its suspects."""
         return any(
-            verdict.alarm and (column is None or column in verdict.drifted[:_SUSPECTS])
+            verdict.alarm and (column is None or column in _first_suspects(verdict))
             for verdict in self.hours(session)
         )
+
+
+def _first_suspects(verdict: Verdict) -> list[str]:
+    return [finding.name for finding in verdict.suspects[:_SUSPECTS]]
 
 
 def _as_it_is(counted: Calibration, checks: _Checks) -> None:

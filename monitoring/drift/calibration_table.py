@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from features.schema import USDCOP_M5
-from monitoring.drift.calibration import Calibration, Share
+from monitoring.drift.calibration import Calibration
+from monitoring.drift.share import Share
 
 __all__ = ["MOST_FALSE", "Due", "calibration_rows"]
 

@@ -22,8 +22,14 @@ from monitoring.drift.distribution_rule import LEAST_WINDOWS, distribution_findi
 from monitoring.drift.finding import Finding, Kind
 from monitoring.drift.frozen_rule import frozen_findings
 from monitoring.drift.macro_rule import MACRO_NAMES, macro_findings
-from monitoring.drift.path_rule import Path, path_findings
-from monitoring.drift.sessions import Session, session_rows, slots
+from monitoring.drift.path_rule import PATH_NAMES, Path, path_findings
+from monitoring.drift.sessions import (
+    HOUR_ROWS,
+    MOVING_ZEROS,
+    Session,
+    session_rows,
+    slots,
+)
 from monitoring.drift.volatility_rule import (
     LEAST_SESSIONS,
     SizedSession,
@@ -34,6 +40,10 @@ __all__ = ["REFERENCE_SESSIONS", "Past", "Verdict", "judge", "sized", "usual"]
 
 REFERENCE_SESSIONS: Final = 30
 """Sessions that features are held against."""
+
+_RETURN: Final = "log_return_5m"
+_DAY_ROWS: Final = 60
+"""Bars of the day that features of volatility look back on."""
 
 _RANK: Final = (
     Kind.FROZEN,
@@ -116,9 +126,12 @@ class Verdict:
     not_judged: dict[str, str]
 
     @property
-    def drifted(self) -> tuple[str, ...]:
-        """Features that drifted or are broken, each once."""
-        return tuple(dict.fromkeys(finding.name for finding in self.findings))
+    def suspects(self) -> tuple[Finding, ...]:
+        """What to look at, in this order: the weightiest finding of each feature or series."""
+        first: dict[str, Finding] = {}
+        for finding in self.findings:
+            first.setdefault(finding.name, finding)
+        return tuple(first.values())
 
     @property
     def drifted_share(self) -> float:
@@ -153,14 +166,15 @@ def judge(today: Session, past: Past, *, threshold: float) -> Verdict:
         threshold: share of drifted features above which an alarm is due, in (0, 1].
     """
     names = past.names
-    path, checked = path_findings(Path.of(past.sessions, today), names, past.hours, past.typical)
+    path = Path.of(past.sessions, today)
+    of_path, checked = path_findings(path, names, past.hours, past.typical)
     known = checked | past.ignored | {*CLOCK_NAMES, *MACRO_NAMES}
     found = [
         *frozen_findings(today, names),
-        *path,
+        *of_path,
         *clock_findings(today, names, past.hours),
         *macro_findings(today, past.recent, names),
-        *broken_findings(today, past.reference, names, known),
+        *broken_findings(today, past.reference, names, known, _may_stand_still(path, names)),
         *_volatility(today, past),
         *_distribution(today, past),
     ]
@@ -170,6 +184,15 @@ def judge(today: Session, past: Past, *, threshold: float) -> Verdict:
         threshold=threshold,
         not_judged=_not_judged(past),
     )
+
+
+def _may_stand_still(path: Path, names: Sequence[str]) -> frozenset[str]:
+    """Features of the closes, while the day that they look back on hardly moved."""
+    if _RETURN not in names:
+        return frozenset()
+    returns = path.matrix[-(HOUR_ROWS + _DAY_ROWS) :, names.index(_RETURN)]
+    still = float(np.mean(returns == 0.0)) >= MOVING_ZEROS
+    return PATH_NAMES if still else frozenset()
 
 
 def sized(session: Session, names: Sequence[str], hours: TradingHours) -> SizedSession | None:

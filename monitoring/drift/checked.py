@@ -95,7 +95,7 @@ class Checked:
         return {
             "state": self.state,
             "reasons": list(self.reasons),
-            "suspects": [] if verdict is None else [one.to_json() for one in verdict.findings],
+            "suspects": [] if verdict is None else [one.to_json() for one in verdict.suspects],
             "drifted_share": 0.0 if verdict is None else verdict.drifted_share,
             "drift_threshold": None if verdict is None else verdict.threshold,
             "features": 0 if verdict is None else verdict.features,

@@ -22,7 +22,7 @@ from features.schema import USDCOP_M5
 from monitoring.drift.finding import Finding, Kind
 from monitoring.drift.sessions import HOUR_ROWS, Session
 
-__all__ = ["PATH_ROWS", "Path", "path_findings"]
+__all__ = ["PATH_NAMES", "PATH_ROWS", "Path", "path_findings"]
 
 PATH_ROWS: Final = WINDOW + HOUR_ROWS
 """Rows before today's that a rebuilt path reads."""
@@ -41,6 +41,9 @@ _LOOKBACK: Final = {
     for feature in USDCOP_M5.features
     if feature.source.startswith("close")
 }
+PATH_NAMES: Final = frozenset(_LOOKBACK)
+"""Features that are functions of the path of closes."""
+
 _LEVEL: Final = 4_000.0  # features do not depend on it
 _LEAST_ROWS: Final = 3
 _SHARE: Final = 0.25

@@ -21,7 +21,7 @@ import yaml
 from numpy.typing import NDArray
 
 from config.load import DEFAULT_FILE, load_settings
-from config.settings import Environment
+from config.settings import Environment, MonitoringSettings
 from errors import ConfigurationError, ModelNotFound, StoreUnavailable
 from features.compute import WINDOW, compute_vector
 from features.schema import USDCOP_M5
@@ -400,7 +400,7 @@ class TestDriftConfiguration:
         }
         file = write_configuration(tmp_path, {**CONFIGURATION, "monitoring": chosen})
         monitoring = load_settings({}, file).settings.monitoring
-        assert monitoring.model_dump() == chosen
+        assert monitoring.model_dump() == {**MonitoringSettings().model_dump(), **chosen}
 
     def test_they_are_read_from_the_environment(self) -> None:
         variables = {"MLOPS__MONITORING__DRIFT_THRESHOLD": "0.5"}

@@ -56,7 +56,9 @@ def test_a_runner_knows_what_was_registered_with_its_model() -> None:
     reference = loaded(registered(PROFILE)).reference
 
     assert reference is not None
-    assert reference.to_json() == json.loads(PROFILE)
+    known = json.loads(PROFILE)
+    del known["sample"]
+    assert reference.to_json() == known
     assert loaded(registered(None)).reference is None
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import REGISTRY
 
-from monitoring.observer import BatchDecided, Observation, ResultRecorded
+from monitoring.observer import BatchDecided, DriftChecked, Observation, ResultRecorded
 from monitoring.prometheus import PrometheusObserver
 from tests.monitoring.observations import decision
 
@@ -112,3 +112,16 @@ def test_each_cause_that_opened_the_breaker_is_counted() -> None:
             ResultRecorded(duplicate=False, trips=("daily_loss", "drawdown")),
             ResultRecorded(duplicate=False, trips=("daily_loss",)),
         )
+
+
+def test_drift_checks_are_counted_and_the_newest_share_is_shown() -> None:
+    with (
+        counted("usdcop_drift_checks_total", 1, state="alarm", report="evidently"),
+        counted("usdcop_drift_checks_total", 1, state="failed", report="none"),
+        counted("usdcop_drift_check_seconds_sum", 12.5),
+    ):
+        tell(
+            DriftChecked(state="alarm", seconds=12.0, share=0.2, report="evidently"),
+            DriftChecked(state="failed", seconds=0.5, share=None, report="none"),
+        )
+    assert value_of("usdcop_drift_share") == 0.2

@@ -1,8 +1,9 @@
 """The measurement itself: it counts what it says, and its figures are those of the rules."""
 
-from monitoring.drift.calibration import Share, calibrate, found_after
+from monitoring.drift.calibration import calibrate, found_after
 from monitoring.drift.calibration_table import Due, calibration_rows
 from monitoring.drift.faults import scaled_volatility
+from monitoring.drift.share import Share
 from tests.monitoring.drift.markets import THRESHOLD, market, ordinary, sessions
 
 JUDGED = {one.day for one in ordinary(6)}

@@ -87,7 +87,7 @@ def test_two_swapped_features_are_found(pair: tuple[str, str]) -> None:
     verdict = judged(swapped(TODAY, *map(column, pair)))
 
     assert verdict.alarm
-    assert set(pair) & set(verdict.drifted[:5])
+    assert set(pair) & {suspect.name for suspect in verdict.suspects[:5]}
 
 
 def test_a_night_with_missing_bars_is_no_fault() -> None:
@@ -253,7 +253,7 @@ def test_a_share_of_drifted_features_above_the_threshold_is_an_alarm() -> None:
     assert (quiet.alarm, quiet.drifted_share) == (False, 0.0)
     assert loud.alarm
     assert loud.drifted_share == 0.2
-    assert set(loud.drifted[:4]) == set(names[:4])
+    assert {suspect.name for suspect in loud.suspects} == set(names[:4])
     assert not judged(replace(today, matrix=one), past).alarm
 
 
@@ -278,7 +278,7 @@ def test_features_of_the_book_are_not_judged() -> None:
     verdict = judged(TODAY, past)
 
     assert verdict.features == len(NAMES) - 1
-    assert "rsi_14" not in verdict.drifted
+    assert "rsi_14" not in {suspect.name for suspect in verdict.suspects}
 
 
 def test_without_a_past_only_what_needs_none_is_judged() -> None:
@@ -290,3 +290,35 @@ def test_without_a_past_only_what_needs_none_is_judged() -> None:
     assert not clean.alarm
     assert set(clean.not_judged) == {"distribution", "volatility"}
     assert wrong.findings[0].name == "log_return_5m"
+
+
+def test_a_feature_of_the_closes_may_stand_still_after_a_day_that_hardly_moved() -> None:
+    """As the ratio of the volatilities of an hour and a day does, which is then the same."""
+    name = "volatility_ratio_1h_1d"
+    matrix = TODAY.matrix.copy()
+    matrix[:, column(name)] = 2.23607
+    past = past_of(TODAY)
+    yesterday = past.sessions[-1].matrix.copy()
+    yesterday[:, column("log_return_5m")] = 0.0
+    still = [*past.sessions[:-1], replace(past.sessions[-1], matrix=yesterday)]
+    hour = TODAY.until(int(TODAY.starts[0]) + 3600)
+    wrong = replace(hour, matrix=matrix[: len(hour)], timed=hour.timed)
+    # Every second row, so that nothing can be rebuilt.
+    rows = without(wrong, *range(1, len(hour), 2))
+
+    assert found(judged(rows, replace(past, sessions=still)), Kind.BROKEN) == []
+    assert [one.name for one in found(judged(rows, past), Kind.BROKEN)] == [name]
+
+
+def test_a_feature_that_cannot_be_rebuilt_is_broken_when_it_is_far_from_anything() -> None:
+    """A desk that decides on every third bar has no path."""
+
+    def every_third(session: Session) -> Session:
+        return without(session, *(row for row in range(len(session)) if row % 3))
+
+    past = past_of(TODAY, [replace(every_third(one), ordinary=True) for one in sessions()])
+    today = every_third(TODAY)
+
+    assert found(judged(today, past), *CERTAIN) == []
+    verdict = judged(scaled_column(today, column("rsi_14"), 100.0), past)
+    assert [finding.name for finding in found(verdict, Kind.BROKEN)] == ["rsi_14"]
