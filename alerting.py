@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +51,7 @@ class AlertSources:
         desk: whose ledger, limits and session are watched; its observer hears of alerts.
         cache, feed: whose stores may be away.
         drift: what checks found; closing it is the caller's.
+        started_at: when this worker was, aware.
         schedule: of the checks; None when there are none but on demand.
         grace: how late a check is still made.
     """
@@ -59,6 +60,7 @@ class AlertSources:
     cache: FeatureCache
     feed: MarketFeed
     drift: DriftRecords
+    started_at: datetime
     schedule: Schedule | None = None
     grace: timedelta = timedelta(hours=1)
 
@@ -68,7 +70,13 @@ class AlertSources:
         tick = None if self.schedule is None else self.schedule.latest_due(now)
         return (
             *drift_conditions(self.desk.ledger.head().state.drift, newest),
-            *overdue_check(None if tick is None else tick.due, newest, now, self.grace),
+            *overdue_check(
+                None if tick is None else tick.due,
+                newest,
+                now,
+                started=self.started_at,
+                grace=self.grace,
+            ),
         )
 
     def on_acknowledged(self, causes: frozenset[Cause], actor: str) -> None:

@@ -183,7 +183,8 @@ def _assemble(
     drift = open_drift_records(settings) if documents is None else DocumentDriftRecords(documents)
     enabled = settings.monitoring.enable_drift_detection
     schedule = drift_schedule(settings) if enabled else None
-    sources = AlertSources(desk, cache, feed, drift, schedule, drift_grace(settings))
+    started_at = world.clock()
+    sources = AlertSources(desk, cache, feed, drift, started_at, schedule, drift_grace(settings))
     return Application(
         settings=settings,
         models=models,
@@ -198,7 +199,7 @@ def _assemble(
         alerts=open_alerts(settings, world, sources, documents),
         drift=drift,
         configuration_values=values,
-        started_at=world.clock(),
+        started_at=started_at,
     )
 
 

@@ -13,7 +13,7 @@ __all__ = ["drift_conditions", "overdue_check"]
 
 
 PATIENCE: Final = timedelta(minutes=10)
-"""How long after it was due a check may still be missing."""
+"""How long a check may be missing, after it was due and after the start of who could make it."""
 
 
 def drift_conditions(
@@ -37,7 +37,12 @@ def drift_conditions(
 
 
 def overdue_check(
-    due: datetime | None, newest: Mapping[str, Any] | None, now: datetime, grace: timedelta
+    due: datetime | None,
+    newest: Mapping[str, Any] | None,
+    now: datetime,
+    *,
+    started: datetime,
+    grace: timedelta,
 ) -> tuple[Condition, ...]:
     """A check that was due and that nobody has made: whoever relies on checks must know.
 
@@ -45,9 +50,10 @@ def overdue_check(
         due: when the newest was due, aware; None when none was.
         newest: entry of the newest check; None before the first.
         now: aware.
+        started: when this worker was, aware.
         grace: how late a check is still made; after that the next one counts.
     """
-    if due is None or not due + PATIENCE < now <= due + grace:
+    if due is None or not max(due, started) + PATIENCE < now <= due + grace:
         return ()
     made_at = (newest or {}).get("at")
     if isinstance(made_at, str) and datetime.fromisoformat(made_at) >= due:

@@ -64,6 +64,7 @@ class Watched:
             application.cache,
             application.feed,
             application.drift,
+            application.started_at,
             watched=self,
         )
         world = World(clock=self.service.clock)
@@ -207,7 +208,9 @@ def test_a_drift_alarm_on_record_is_told_and_an_acknowledgement_of_it_is_on_reco
 ) -> None:
     application = watched.service.application
     desk = replace(application.desk, observer=watched.observer)
-    sources = AlertSources(desk, application.cache, application.feed, application.drift)
+    sources = AlertSources(
+        desk, application.cache, application.feed, application.drift, application.started_at
+    )
     world = World(clock=watched.service.clock)
     alerts = open_alerts(
         application.settings, world, sources, watched.documents, sender=watched.sender
@@ -237,23 +240,27 @@ def test_a_collapse_of_the_actions_stands_until_a_check_finds_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "made", "missing"),
+    ("minutes", "made", "started", "missing"),
     [
-        (5, None, False),
-        (11, None, True),
-        (11, -1, True),
-        (11, 1, False),
-        (59, None, True),
-        (61, None, False),
+        (5, None, -60, False),
+        (11, None, -60, True),
+        (11, -1, -60, True),
+        (11, 1, -60, False),
+        (59, None, -60, True),
+        (61, None, -60, False),
+        (45, None, 40, False),
+        (55, None, 40, True),
     ],
 )
 def test_a_check_that_was_due_and_is_missing_is_told_while_it_could_still_be_made(
-    minutes: int, made: int | None, missing: bool
+    minutes: int, made: int | None, started: int, missing: bool
 ) -> None:
     due = datetime(2026, 3, 2, 14, 1, tzinfo=UTC)
     entry = None if made is None else {"at": timestamp(due + timedelta(minutes=made))}
 
-    found = overdue_check(due, entry, due + timedelta(minutes=minutes), timedelta(hours=1))
+    since, hour = due + timedelta(minutes=started), timedelta(hours=1)
+    now = due + timedelta(minutes=minutes)
+    found = overdue_check(due, entry, now, started=since, grace=hour)
 
     assert bool(found) is missing
-    assert overdue_check(None, None, due, timedelta(hours=1)) == ()
+    assert overdue_check(None, None, due, started=since, grace=hour) == ()
