@@ -80,12 +80,12 @@ class AlertSources:
         )
 
     def on_acknowledged(self, causes: frozenset[Cause], actor: str) -> None:
-        """Somebody takes note: a drift alarm that is known halves no entry any more.
+        """Somebody takes note: an alarm that is known halves no entry any more.
 
         Raises:
             StoreError: it could not be stored; acknowledging again is safe.
         """
-        if Cause.DRIFT in causes:
+        if causes & {Cause.DRIFT, Cause.COLLAPSE}:
             act = self.desk.act(self.desk.clock(), actor)
             record_drift_acknowledgement("acknowledged as an alert", act)
 

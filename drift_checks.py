@@ -20,7 +20,7 @@ from drifting import drift_documents, drift_limits, open_drift_records
 from errors import InvalidRequest, StoreError
 from features.schema import Schema
 from ledgers import open_book
-from monitoring.drift.checked import Checked, DriftRules, check
+from monitoring.drift.checked import Checked, DriftRules, alarm_reasons, check
 from monitoring.drift.reading import read_on, trading_days
 from monitoring.drift.recorded import Recorded, sample_of
 from monitoring.drift.records import DriftRecords
@@ -157,9 +157,9 @@ class DriftChecks:
 
     def _put_on_record(self, tick: str, checked: Checked) -> None:
         """An alarm, or the clean check that ends one: what `on_drift` goes by."""
-        due = _due(tick, self.act.now)
-        if checked.state == "alarm":
-            record_drift_alarm(due, checked.reasons, self.act)
+        due, reasons = _due(tick, self.act.now), alarm_reasons(checked)
+        if reasons:
+            record_drift_alarm(due, reasons, self.act)
         elif checked.state == "ok":
             record_drift_clear(due, "a clean check", self.act)
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from monitoring.alerts.causes import Cause, Condition
+from monitoring.drift.checked import OF_ACTIONS
 from risk.state import DriftAlarm
 
 __all__ = ["drift_conditions", "overdue_check"]
@@ -26,7 +27,8 @@ def drift_conditions(
         newest: entry of the newest check; None before the first.
     """
     found = []
-    if alarm is not None:
+    # The weightiest reason comes first: one of the actions only where there is no drift.
+    if alarm is not None and not alarm.reason.startswith(OF_ACTIONS):
         found.append(Condition(Cause.DRIFT, "features", f"drift: {alarm.reason}"))
     actions = (newest or {}).get("actions")
     reasons = actions.get("reasons") if isinstance(actions, Mapping) else None

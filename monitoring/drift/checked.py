@@ -20,7 +20,10 @@ from monitoring.drift.recorded import Recorded, recorded_sessions
 from monitoring.drift.sessions import HOUR_ROWS, Session
 from monitoring.drift.volatility_rule import RETURN_SESSIONS
 
-__all__ = ["Checked", "DriftRules", "check"]
+__all__ = ["OF_ACTIONS", "Checked", "DriftRules", "alarm_reasons", "check"]
+
+OF_ACTIONS: Final = "actions: "
+"""What reasons begin with that are about the models' actions, and not about drift."""
 
 _LEAST_ROWS: Final = 6
 _FAULTS: Final = {Kind.PATH, Kind.CLOCK, Kind.MACRO, Kind.BROKEN, Kind.FROZEN}
@@ -110,6 +113,12 @@ class Checked:
             },
             "actions": self.actions.to_json(),
         }
+
+
+def alarm_reasons(checked: Checked) -> list[str]:
+    """Why a check is an alarm, the weightiest first: of drift, then of the models' actions."""
+    of_drift = checked.reasons if checked.state == "alarm" else ()
+    return [*of_drift, *(f"{OF_ACTIONS}{reason}" for reason in checked.actions.reasons)]
 
 
 def check(

@@ -18,6 +18,8 @@ from errors import InvalidRequest
 from features.evidence import Evidence
 from features.schema import USDCOP_M5
 from ledgers import open_ledger
+from monitoring.alerts.causes import Cause
+from monitoring.alerts.drift_conditions import drift_conditions
 from monitoring.drift.recorded import Recorded
 from observation import DecisionRequest
 from risk.events import Draft, EventKind
@@ -141,6 +143,28 @@ def test_a_broken_feature_is_an_alarm_on_record_until_a_clean_check(
     assert drift_halves(alarmed, RiskLimits(on_drift=OnDrift.HALVE))
     assert clean.state == "ok"
     assert cleared.drift is None
+
+
+def test_collapsed_actions_are_an_alarm_too_but_no_drift(
+    settings: Settings, checks: DriftChecks
+) -> None:
+    ledger = open_ledger(settings, create=False)
+    for session in sessions()[-5:]:
+        ledger.append(
+            [
+                replace(decision(int(start), vector, 1), event_id=f"hold-{start}")
+                for start, vector in zip(session.starts, session.matrix, strict=True)
+            ]
+        )
+    ledger.close()
+    checked, entry = checks.judge(tick(NOW))
+    alarm = checks.act.ledger.head().state.drift
+
+    assert checked.state == "ok"
+    assert entry["actions"]["collapsed"]
+    assert alarm is not None
+    assert alarm.reason.startswith("actions: HOLD is 100%")
+    assert [one.cause for one in drift_conditions(alarm, entry)] == [Cause.COLLAPSE]
 
 
 def put_right(settings: Settings) -> None:
