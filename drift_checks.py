@@ -22,7 +22,8 @@ from features.schema import Schema
 from ledgers import open_book
 from monitoring.drift.checked import Checked, DriftRules, alarm_reasons, check
 from monitoring.drift.reading import read_on, trading_days
-from monitoring.drift.recorded import Recorded, sample_of
+from monitoring.drift.recorded import Recorded
+from monitoring.drift.recorded_json import decoded_record, encoded_record, sample_of
 from monitoring.drift.records import DriftRecords
 from monitoring.drift_page import drift_page
 from monitoring.drift_report import make_report
@@ -141,7 +142,7 @@ class DriftChecks:
         if not body:
             return empty
         try:
-            known = Recorded.from_json(json.loads(body))
+            known = decoded_record(json.loads(body))
         except (ValueError, InvalidRequest) as error:
             _LOGGER.warning("what was read of the ledger is read again: %s", error)
             return empty
@@ -149,7 +150,7 @@ class DriftChecks:
 
     def _write(self, recorded: Recorded) -> None:
         """Keep it for the next check; whoever writes at the same time has read the same ledger."""
-        body = json.dumps(recorded.to_json(), separators=(",", ":")).encode()
+        body = json.dumps(encoded_record(recorded), separators=(",", ":")).encode()
         try:
             self.documents.write(_RECORD, body, expected=self.documents.read(_RECORD).version)
         except StoreError as error:

@@ -25,7 +25,7 @@ from features.reference import Reference, build_reference
 from features.vetoes import vetoes
 from monitoring.drift.market_sessions import market_sample
 from monitoring.drift.reading import trading_days
-from monitoring.drift.recorded import sample_of
+from monitoring.drift.recorded_json import encoded_record, sample_of
 from risk.calendar import SessionCalendar
 
 __all__ = ["reference"]
@@ -57,7 +57,7 @@ def build(context: Context, /, *, until: Any, out: Path, **files: Any) -> None:
     kept = _until(series, None if until is None else until.date(), hours.zone)
     profile = build_reference(kept.vectors, kept.file.bars, kept.macro, schema=kept.schema)
     sample = market_sample(kept.vectors, kept.macro, kept.schema, hours, _trading(context))
-    document = {**profile.to_json(), "sample": sample.to_json()}
+    document = {**profile.to_json(), "sample": encoded_record(sample)}
     _write(out, json.dumps(document, separators=(",", ":")))
     click.echo(
         f"{out}: {profile.rows:,} vectors, bars {profile.first_bar} to {profile.last_bar}, "

@@ -19,6 +19,7 @@ from features.macro import MacroSeries
 from features.reference import build_reference
 from features.schema import USDCOP_M5
 from monitoring.drift.market_sessions import market_sample
+from monitoring.drift.recorded_json import encoded_record
 
 __all__ = [
     "COST_PERCENT",
@@ -83,7 +84,7 @@ def training_profile(days: int, held_out_days: int, seed: int) -> dict[str, Any]
     reference = build_reference(vectors, BarSeries(bars.starts[kept], bars.closes[kept]), macro)
     # Whatever day has bars is a trading day of this market.
     sample = market_sample(vectors, macro, USDCOP_M5, TradingHours(), lambda _: True)
-    return {**reference.to_json(), "sample": sample.to_json()}
+    return {**reference.to_json(), "sample": encoded_record(sample)}
 
 
 def prepare(days: int, held_out_days: int, seed: int) -> tuple[TradingData, TradingData]:

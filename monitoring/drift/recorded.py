@@ -6,9 +6,7 @@ each check from reading a year of events. The training reference of a model has 
 
 from __future__ import annotations
 
-import base64
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -17,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import TradingHours
-from errors import InvalidRequest
 from features.bars import BAR_SECONDS
 from features.clock import local_days
 from features.evidence import Evidence
@@ -27,9 +24,8 @@ from monitoring.drift.sessions import Session
 from monitoring.drift.volatility_rule import RETURN_SESSIONS, SizedSession
 from observation import decoded_vector
 
-__all__ = ["SIGNALS", "Recorded", "Row", "recorded_sessions", "row_of", "sample_of"]
+__all__ = ["SIGNALS", "Recorded", "Row", "recorded_sessions", "row_of"]
 
-FORMAT: Final = 1
 KEPT_DAYS: Final = 45
 """Local dates with rows that are kept: 30 ordinary sessions, and what lies between them."""
 
@@ -181,72 +177,6 @@ class Recorded:
             returns=tuple(by_day[day] for day in sorted(by_day))[-RETURN_SESSIONS:],
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values; `from_json` gives the same back."""
-        return {
-            "format": FORMAT,
-            "schema": self.schema,
-            "sequence": self.sequence,
-            "hash": self.hash,
-            "width": self.matrix.shape[1],
-            "starts": _packed(self.starts, "<i8"),
-            "matrix": _packed(self.matrix, "<f4"),
-            "timed": _packed(self.timed, "|b1"),
-            "signals": _packed(self.signals, "|i1"),
-            "macro": {
-                str(day): {name: [known.day, known.value] for name, known in values.items()}
-                for day, values in self.macro.items()
-            },
-            "revised": sorted(self.revised),
-            "faulty": sorted(self.faulty),
-            "returns": {
-                "days": [one.day for one in self.returns],
-                "lengths": [len(one.slots) for one in self.returns],
-                "slots": _packed(_joined([one.slots for one in self.returns]), "<i4"),
-                "absolute": _packed(_joined([one.absolute for one in self.returns]), "<f4"),
-            },
-        }
-
-    @classmethod
-    def from_json(cls, value: Any) -> Recorded:
-        """Read what `to_json` wrote.
-
-        Raises:
-            InvalidRequest: it is not that.
-        """
-        try:
-            return cls._read(value)
-        except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
-            raise InvalidRequest(f"it is no record of vectors: {error!r}") from error
-
-    @classmethod
-    def _read(cls, value: Mapping[str, Any]) -> Recorded:
-        if value["format"] != FORMAT:
-            raise ValueError(f"format {value['format']} is not {FORMAT}")
-        starts = _unpacked(value["starts"], "<i8")
-        rows, width = len(starts), int(value["width"])
-        record = cls(
-            schema=str(value["schema"]),
-            sequence=int(value["sequence"]),
-            hash=str(value["hash"]),
-            starts=starts,
-            matrix=_unpacked(value["matrix"], "<f4").reshape(rows, width),
-            timed=_unpacked(value["timed"], "|b1"),
-            signals=_unpacked(value["signals"], "|i1"),
-            macro={
-                int(day): {name: MacroValue(int(at), float(v)) for name, (at, v) in known.items()}
-                for day, known in value["macro"].items()
-            },
-            revised=frozenset(map(int, value["revised"])),
-            faulty=frozenset(map(int, value["faulty"])),
-            returns=tuple(_sized_sessions(value["returns"])),
-        )
-        if len(record.timed) != rows or len(record.signals) != rows:
-            raise ValueError("its columns have different lengths")
-        if not np.isfinite(record.matrix).all() or (np.diff(starts) <= 0).any():
-            raise ValueError("its rows are out of order, or no finite numbers")
-        return record
-
 
 def row_of(payload: Mapping[str, Any], at: datetime) -> Row | None:
     """The vector of a decision on record; None for one that does not count: a dry run.
@@ -273,25 +203,6 @@ def row_of(payload: Mapping[str, Any], at: datetime) -> Row | None:
         signal=SIGNALS.index(signal) if signal in SIGNALS else -1,
         macro={} if known is None else dict(known.macro),
     )
-
-
-def sample_of(profile: Any, name: object = "the reference") -> Recorded | None:
-    """What drift checks take from a reference profile; None from one that has nothing for them.
-
-    Args:
-        profile: its JSON values.
-        name: of the profile, for messages.
-
-    Raises:
-        InvalidRequest: what it has for them is damaged.
-    """
-    sample = profile.get("sample") if isinstance(profile, Mapping) else None
-    if sample is None:
-        return None
-    try:
-        return Recorded.from_json(sample)
-    except InvalidRequest as error:
-        raise InvalidRequest(f"the sample of {name}: {error.message}") from error
 
 
 def recorded_sessions(
@@ -331,25 +242,3 @@ def recorded_sessions(
         )
         for begin, end in zip(first.tolist(), ends, strict=True)
     ]
-
-
-def _sized_sessions(value: Mapping[str, Any]) -> Iterable[SizedSession]:
-    slots, absolute = _unpacked(value["slots"], "<i4"), _unpacked(value["absolute"], "<f4")
-    end = 0
-    for day, length in zip(value["days"], value["lengths"], strict=True):
-        begin, end = end, end + int(length)
-        yield SizedSession(
-            int(day), slots[begin:end].astype(np.int64), absolute[begin:end].astype(np.float64)
-        )
-
-
-def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return np.concatenate(arrays) if arrays else np.zeros(0)
-
-
-def _packed(array: NDArray[Any], kind: str) -> str:
-    return base64.b64encode(zlib.compress(array.astype(kind).tobytes())).decode()
-
-
-def _unpacked(text: str, kind: str) -> NDArray[Any]:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=kind).copy()

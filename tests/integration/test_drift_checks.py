@@ -21,6 +21,7 @@ from ledgers import open_ledger
 from monitoring.alerts.causes import Cause
 from monitoring.alerts.drift_conditions import drift_conditions
 from monitoring.drift.recorded import Recorded
+from monitoring.drift.recorded_json import decoded_record
 from observation import DecisionRequest
 from risk.events import Draft, EventKind
 from risk.sizing import drift_halves
@@ -200,9 +201,7 @@ def test_what_was_read_of_the_ledger_is_not_read_again(
 
     assert document.version == 1
     assert checks.documents.read("drift:record").version == 1
-    assert Recorded.from_json(json.loads(document.body)).sequence == (
-        checks.act.ledger.head().sequence
-    )
+    assert decoded_record(json.loads(document.body)).sequence == (checks.act.ledger.head().sequence)
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"format": 1}', b"\xff"])
@@ -221,7 +220,7 @@ def test_a_day_with_a_broken_feature_is_no_reference(
     break_the_last_rows(settings, "rsi_14")
     checks.judge("any")
 
-    known = Recorded.from_json(json.loads(checks.documents.read("drift:record").body))
+    known = decoded_record(json.loads(checks.documents.read("drift:record").body))
 
     assert known.faulty == {sessions()[-1].day}
 

@@ -14,7 +14,8 @@ from errors import InvalidRequest
 from features.evidence import Evidence
 from features.macro import MacroValue
 from monitoring.drift.reading import read_on, trading_days
-from monitoring.drift.recorded import Recorded, Row, recorded_sessions, row_of, sample_of
+from monitoring.drift.recorded import Recorded, Row, recorded_sessions, row_of
+from monitoring.drift.recorded_json import decoded_record, encoded_record, sample_of
 from observation import DecisionRequest
 from risk.calendar import SessionCalendar
 from risk.events import Draft, EventKind
@@ -66,7 +67,7 @@ def read(known: Recorded, ledger: MemoryLedger) -> Recorded:
 
 
 def same(one: Recorded, other: Recorded) -> bool:
-    return json.dumps(one.to_json()) == json.dumps(other.to_json())
+    return json.dumps(encoded_record(one)) == json.dumps(encoded_record(other))
 
 
 @given(st.lists(st.integers(0, 400), max_size=40))
@@ -93,7 +94,7 @@ def test_what_was_written_is_read_back(bars: list[int], with_macro: bool) -> Non
     recorded = empty().with_rows(rows, HOURS).read_until(7, "f" * 64).with_fault(20_514)
     trimmed = recorded.trimmed(NAMES, HOURS, recorded.days(HOURS))
 
-    again = Recorded.from_json(json.loads(json.dumps(trimmed.to_json())))
+    again = decoded_record(json.loads(json.dumps(encoded_record(trimmed))))
 
     assert same(again, trimmed)
     assert np.array_equal(again.matrix, trimmed.matrix)
@@ -112,12 +113,12 @@ def test_what_was_written_is_read_back(bars: list[int], with_macro: bool) -> Non
     ],
 )
 def test_what_is_damaged_is_refused(damage: dict[str, object]) -> None:
-    whole = empty().with_rows([row(1), row(2)], HOURS).to_json()
+    whole = encoded_record(empty().with_rows([row(1), row(2)], HOURS))
 
     with pytest.raises(InvalidRequest):
-        Recorded.from_json({**whole, **damage})
+        decoded_record({**whole, **damage})
     with pytest.raises(InvalidRequest):
-        Recorded.from_json([])
+        decoded_record([])
 
 
 def test_macro_values_that_change_within_a_day_are_marked() -> None:
