@@ -26,7 +26,7 @@ from monitoring.drift.recorded import Recorded
 from monitoring.drift.recorded_json import decoded_record, encoded_record, sample_of
 from monitoring.drift.records import DriftRecords
 from monitoring.drift_page import drift_page
-from monitoring.drift_report import make_report
+from monitoring.drift_report import MadeReport, make_report
 from monitoring.limited_process import Limits
 from monitoring.plain_report import plain_figures
 from risk.acts import Act
@@ -97,11 +97,18 @@ class DriftChecks:
             StoreError: it cannot be stored.
         """
         begun = monotonic()
-        html, told = self._report(checked)
-        told["seconds"] = monotonic() - begun
-        whole = {**entry, "report": told}
+        made = self._made(checked)
+        # What Evidently says of each feature, or SciPy in its place.
+        whole = {**entry, "plain": None if made is None else made.figures}
+        why = "there are no vectors to compare yet" if made is None else made.why
+        html = None if made is None else made.html
+        whole["report"] = {
+            "method": "none" if made is None else made.figures["method"],
+            "why": why,
+            "seconds": monotonic() - begun,
+        }
         before = [one for one in self.records.history(12) if one.get("tick") != entry["tick"]]
-        page = drift_page(whole, before[:10], report=html, why=told["why"])
+        page = drift_page(whole, before[:10], report=html, why=why)
         self.records.publish(whole, page.encode())
         return whole
 
@@ -111,21 +118,17 @@ class DriftChecks:
         self.documents.close()
         self.act.ledger.close()
 
-    def _report(self, checked: Checked) -> tuple[str | None, dict[str, Any]]:
+    def _made(self, checked: Checked) -> MadeReport | None:
         if not len(checked.hour) or not len(checked.reference):
-            return None, {"method": "none", "why": "there are no vectors to compare yet"}
-        limits = drift_limits(self.settings)
-        made = make_report(
+            return None
+        limits, monitoring = drift_limits(self.settings), self.settings.monitoring
+        return make_report(
             checked.hour,
             checked.reference,
             self.rules.schema.names,
             share=self.rules.threshold,
-            limits=Limits(
-                self.settings.monitoring.drift_report_time_limit_seconds, limits.memory_mb
-            ),
+            limits=Limits(monitoring.drift_report_time_limit_seconds, limits.memory_mb),
         )
-        told = {name: made.figures[name] for name in ("method", "drifted", "share")}
-        return made.html, {**told, "why": made.why}
 
     def _read(self) -> Recorded:
         known, names = self._known(), self.rules.schema.names

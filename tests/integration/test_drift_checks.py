@@ -282,7 +282,8 @@ def test_the_report_is_evidently_s_with_the_verdict_on_top(checks: DriftChecks) 
     whole = checks.report(checked, entry)
     page = checks.records.report()
 
-    assert whole["report"]["method"] == "evidently"
+    assert whole["report"]["method"] == whole["plain"]["method"] == "evidently"
+    assert whole["plain"]["columns"]["rsi_14"] == pytest.approx(entry["plain"]["columns"]["rsi_14"])
     assert checks.records.latest() == json.loads(json.dumps(whole))
     assert page is not None
     assert page.index(b"No drift") < page.index(b"srcdoc")
