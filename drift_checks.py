@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -183,7 +183,7 @@ def open_drift_checks(
         StoreError: the ledger cannot be opened.
     """
     monitoring = settings.monitoring
-    act = open_book(settings, ACTOR)
+    act = replace(open_book(settings, ACTOR), now=now)
     return DriftChecks(
         settings=settings,
         rules=DriftRules(
@@ -196,15 +196,7 @@ def open_drift_checks(
         training=training,
         documents=drift_documents(settings),
         records=open_drift_records(settings),
-        act=Act(
-            ledger=act.ledger,
-            own_limits=act.own_limits,
-            configuration=act.configuration,
-            calendar=act.calendar,
-            now=now,
-            new_id=act.new_id,
-            actor=act.actor,
-        ),
+        act=act,
     )
 
 

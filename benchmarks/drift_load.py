@@ -10,15 +10,11 @@ included. Prints the latencies of both as a Markdown table, and their ratio.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +26,13 @@ from examples.trading_data import simulated_series
 from features.compute import FeatureSeries
 from ledgers import open_ledger
 from observation import DecisionRequest
-from risk.events import Draft, EventKind
+from risk.events import Draft
+from tests.live.server import ALL_DAY, ROOT, Server
+from tests.recorded_decisions import recorded_decision
 
 __all__ = ["main"]
 
-ROOT = Path(__file__).parents[1]
-_ALL_DAY = {
-    "MLOPS__TRADING_HOURS__START_HOUR": "0",
-    "MLOPS__TRADING_HOURS__END_HOUR": "23",
-    "MLOPS__TRADING_HOURS__END_MINUTE": "59",
-    "MLOPS__TRADING_HOURS__END_SECOND": "59",
-    "MLOPS__TRADING_HOURS__TRADING_DAYS": "[0, 1, 2, 3, 4, 5, 6]",
-    "MLOPS__CALENDAR__COUNTRIES": "[]",
-    "MLOPS__MONITORING__ENABLE_DRIFT_DETECTION": "false",
-}
-_READY_SECONDS = 60.0
+_QUIET = {**ALL_DAY, "MLOPS__MONITORING__ENABLE_DRIFT_DETECTION": "false"}
 _BAR = 300
 
 
@@ -52,21 +40,29 @@ def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift_load")
     parser.add_argument("--rounds", type=int, default=8, help="of one quiet stretch and one check")
-    parser.add_argument("--port", type=int, default=8199)
     told = parser.parse_args()
     quiet: list[float] = []
     checking: list[float] = []
     checks: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, _serving(Path(folder), told.port) as caller:
-        for _ in range(200):
-            _ask(caller)
-        for _ in range(told.rounds):
-            began = time.perf_counter()
-            checking += _until_reported(caller, told.port)
-            checks.append(time.perf_counter() - began)
-            quiet += _for_seconds(caller, checks[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        _record(Path(folder))
+        with Server(Path(folder), _QUIET) as server:
+            _measure(server.port, told.rounds, quiet, checking, checks)
     _print(quiet, checking, checks)
     return 0
+
+
+def _measure(
+    port: int, rounds: int, quiet: list[float], checking: list[float], checks: list[float]
+) -> None:
+    caller = Connection(port)
+    for _ in range(200):
+        _ask(caller)
+    for _ in range(rounds):
+        began = time.perf_counter()
+        checking += _until_reported(caller, port)
+        checks.append(time.perf_counter() - began)
+        quiet += _for_seconds(caller, checks[-1])
 
 
 def _print(quiet: list[float], checking: list[float], checks: list[float]) -> None:
@@ -110,43 +106,6 @@ def _ask(caller: Connection) -> None:
 _BODY: dict[str, Any] = json.loads((ROOT / "examples" / "observation.json").read_text())
 
 
-@contextlib.contextmanager
-def _serving(folder: Path, port: int) -> Iterator[Connection]:
-    _record(folder)
-    environ = {
-        **os.environ,
-        **_ALL_DAY,
-        "MLOPS_ENVIRONMENT": "development",
-        "BENTOML_HOME": str(folder / "bentoml"),
-        "BENTOML_DO_NOT_TRACK": "true",
-    }
-    command = [sys.executable, "-m", "bentoml", "serve", str(ROOT)]
-    with (folder / "log").open("wb") as log:
-        service = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            cwd=folder,
-            env=environ,
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield _ready(port)
-        finally:
-            service.terminate()
-            service.wait(20)
-
-
-def _ready(port: int) -> Connection:
-    until = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < until:
-        with contextlib.suppress(Exception):
-            caller = Connection(port)
-            if caller.get("/v1/risk/summary")[0] == 200:
-                return caller
-        time.sleep(0.2)
-    raise RuntimeError("the service did not get ready")
-
-
 def _record(folder: Path) -> None:
     """Decisions of 45 sessions, the last of them today's, as if the market had no night."""
     _, _, series = simulated_series(130, seed=11)
@@ -171,15 +130,7 @@ def _record(folder: Path) -> None:
 def _decision(series: FeatureSeries, row: int) -> Draft:
     known_at = datetime.fromtimestamp(int(series.known_at[row]), UTC)
     request = DecisionRequest(observation=series.matrix[row], observed_at=known_at)
-    answer = {"raw_signal": "HOLD", "risk_status": "HOLD_SIGNAL"}
-    return Draft(
-        kind=EventKind.DECISION,
-        event_id=f"decision-{row}",
-        at=known_at,
-        day=date.fromordinal(known_at.date().toordinal()),
-        actor="benchmark",
-        payload={**request.to_json(), "answer": answer},
-    )
+    return recorded_decision(request, known_at, f"decision-{row}", "HOLD")
 
 
 if __name__ == "__main__":

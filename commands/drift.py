@@ -23,7 +23,7 @@ from monitoring.drift.calibration import Calibration, calibrate, found_after
 from monitoring.drift.calibration_table import calibration_rows
 from monitoring.drift.faults import Market
 from monitoring.drift.market_sessions import market_sessions
-from monitoring.drift.reading import trading_days
+from monitoring.drift.reading import has_session
 from monitoring.drift.sessions import Session
 from risk.calendar import SessionCalendar
 from schemas import feature_schema
@@ -178,7 +178,7 @@ def _market(series: Series, settings: Settings) -> tuple[list[Session], Market]:
         series.vectors,
         series.macro,
         hours,
-        lambda day: bool(trading_days(frozenset({day}), hours, calendar)),
+        has_session(hours, calendar),
     )
     return sessions, Market(series.file.bars, series.macro, hours, series.schema.names)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -24,7 +23,7 @@ from features.evidence import evidence_of
 from features.reference import Reference, build_reference
 from features.vetoes import vetoes
 from monitoring.drift.market_sessions import market_sample
-from monitoring.drift.reading import trading_days
+from monitoring.drift.reading import has_session
 from monitoring.drift.recorded_json import encoded_record, sample_of
 from risk.calendar import SessionCalendar
 
@@ -56,7 +55,9 @@ def build(context: Context, /, *, until: Any, out: Path, **files: Any) -> None:
     series, hours = read_series(context.settings(), **files), context.settings().trading_hours
     kept = _until(series, None if until is None else until.date(), hours.zone)
     profile = build_reference(kept.vectors, kept.file.bars, kept.macro, schema=kept.schema)
-    sample = market_sample(kept.vectors, kept.macro, kept.schema, hours, _trading(context))
+    calendar = SessionCalendar(hours, context.settings().calendar)
+    trading = has_session(hours, calendar)
+    sample = market_sample(kept.vectors, kept.macro, kept.schema, hours, trading)
     document = {**profile.to_json(), "sample": encoded_record(sample)}
     _write(out, json.dumps(document, separators=(",", ":")))
     click.echo(
@@ -134,12 +135,6 @@ def _profile(path: Path, document: Any) -> Reference:
         return Reference.from_json(document)
     except InvalidRequest as error:
         raise InvalidRequest(f"{path} is no reference profile: {error}") from error
-
-
-def _trading(context: Context) -> Callable[[int], bool]:
-    settings = context.settings()
-    calendar = SessionCalendar(settings.trading_hours, settings.calendar)
-    return lambda day: bool(trading_days(frozenset({day}), settings.trading_hours, calendar))
 
 
 def _print(total: int, refused: int, offenders: Counter[tuple[str, str]]) -> None:

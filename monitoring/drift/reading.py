@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -12,7 +13,7 @@ from risk.calendar import SessionCalendar
 from risk.events import EventKind
 from risk.ledger.protocol import Ledger, Record
 
-__all__ = ["read_on", "trading_days"]
+__all__ = ["has_session", "read_on", "trading_days"]
 
 _PAGE: Final = 1_000
 _EPOCH: Final = date(1970, 1, 1)
@@ -52,16 +53,20 @@ def read_on(
 
 
 def trading_days(
-    days: frozenset[int], hours: TradingHours, calendar: SessionCalendar
+    days: Iterable[int], hours: TradingHours, calendar: SessionCalendar
 ) -> frozenset[int]:
     """Which of these days (since 1970-01-01) have a session."""
-    noon = hours.start
-    return frozenset(
-        day
-        for day in days
-        if calendar.status(datetime.combine(_EPOCH + timedelta(days=day), noon, hours.zone)).ends_at
-        is not None
-    )
+    return frozenset(filter(has_session(hours, calendar), days))
+
+
+def has_session(hours: TradingHours, calendar: SessionCalendar) -> Callable[[int], bool]:
+    """Tells of a day (since 1970-01-01) whether it has a session."""
+
+    def has(day: int) -> bool:
+        opens_at = datetime.combine(_EPOCH + timedelta(days=day), hours.start, hours.zone)
+        return calendar.status(opens_at).ends_at is not None
+
+    return has
 
 
 def _continues(known: Recorded, ledger: Ledger) -> bool:

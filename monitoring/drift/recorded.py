@@ -195,7 +195,9 @@ def row_of(payload: Mapping[str, Any], at: datetime) -> Row | None:
     else:
         instant = at if observed_at is None else datetime.fromisoformat(observed_at)
         start = int(instant.timestamp()) // BAR_SECONDS * BAR_SECONDS - BAR_SECONDS
-    signal = payload["answer"].get("raw_signal")
+    answer = payload["answer"]
+    # Where the models gave nothing, the HOLD that was answered is not theirs.
+    signal = answer["raw_signal"] if answer["models"] else None
     return Row(
         start=start,
         vector=decoded_vector(payload["vector"]),

@@ -32,7 +32,8 @@ from stores.redis_documents import RedisDocuments
 from stores.redis_link import RedisLink
 from stores.sqlite_documents import SqliteDocuments
 from tests.features.market import MONDAY, random_bars, same_bits, session_starts
-from tests.redis_server import RedisServer, new_book, shared_server
+from tests.redis_server import RedisServer
+from tests.shared_documents import STORES, ways_to_documents
 
 HOURS = TradingHours()
 BARS = 360
@@ -110,25 +111,11 @@ def macro_of(first: int, beyond: int) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=STORES)
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Another way to one store, as another process has one."""
-    opened: list[Documents] = []
-    memory, book = MemoryDocuments(), new_book()
-
-    def make() -> Documents:
-        documents: Documents = memory
-        if request.param == "sqlite":
-            documents = SqliteDocuments(tmp_path / "market.db", busy_timeout_ms=5000)
-        if request.param == "redis":
-            link = RedisLink(**shared_server().address, timeout_ms=5000)
-            documents = RedisDocuments(book, link)
-        opened.append(documents)
-        return documents
-
-    yield make
-    for documents in opened:
-        documents.close()
+    with ways_to_documents(request.param, tmp_path) as make:
+        yield make
 
 
 def new_cache() -> FeatureCache:

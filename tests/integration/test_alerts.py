@@ -183,8 +183,8 @@ def test_a_board_whose_file_cannot_be_made_is_kept_in_memory_and_says_so(
         again.close()
 
 
-def test_a_look_that_fails_is_followed_by_the_next_one(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+def test_a_look_that_fails_is_logged_and_followed_by_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("api.alert_handlers._SECONDS", 0.01)
     looks: list[int] = []
@@ -194,6 +194,10 @@ def test_a_look_that_fails_is_followed_by_the_next_one(
         raise ValueError("nobody foresaw this")
 
     asyncio.run(_until(tick, lambda: len(looks) > 3))
+
+    assert len(looks) > 3
+    assert caplog.text.count("a look at what alerts are about failed") >= 3
+    assert "nobody foresaw this" in caplog.text
 
 
 async def _until(tick: Callable[[], None], condition: Callable[[], bool]) -> None:

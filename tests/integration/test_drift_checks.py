@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,13 @@ from features.schema import USDCOP_M5
 from ledgers import open_ledger
 from monitoring.alerts.causes import Cause
 from monitoring.alerts.drift_conditions import drift_conditions
-from monitoring.drift.recorded import Recorded
+from monitoring.drift.recorded import SIGNALS, Recorded
 from monitoring.drift.recorded_json import decoded_record
 from observation import DecisionRequest
-from risk.events import Draft, EventKind
+from risk.events import Draft
 from risk.sizing import drift_halves
 from tests.monitoring.drift.markets import NAMES, sessions
+from tests.recorded_decisions import recorded_decision
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.fromtimestamp(int(sessions()[-1].starts[-1]) + 360, UTC)
@@ -90,15 +91,7 @@ def decision(start: int, vector: np.ndarray, index: int) -> Draft:
         observed_at=at - timedelta(seconds=1),
         evidence=Evidence(start, 4000.0, 1, 4.0, macro),
     )
-    answer = {"raw_signal": ("SELL", "HOLD", "BUY")[index % 3]}
-    return Draft(
-        kind=EventKind.DECISION,
-        event_id=f"d-{start}",
-        at=at,
-        day=date.fromordinal(at.date().toordinal()),
-        actor="test",
-        payload={**request.to_json(), "answer": answer},
-    )
+    return recorded_decision(request, at, f"d-{start}", SIGNALS[index % 3])
 
 
 def break_the_last_rows(settings: Settings, name: str) -> None:

@@ -18,9 +18,7 @@ from monitoring.alerts.episodes import observed
 from monitoring.alerts.outbox import claimed
 from monitoring.alerts.shared_board import BoardStore, HostBoard, SharedBoard
 from monitoring.observer import AlertAttempted
-from stores.documents import Document, Documents, MemoryDocuments
-from stores.redis_documents import RedisDocuments
-from stores.redis_link import RedisLink
+from stores.documents import Document, MemoryDocuments
 from stores.sqlite_documents import SqliteDocuments
 from tests.alerting import (
     HALTED,
@@ -34,7 +32,7 @@ from tests.alerting import (
     surroundings,
 )
 from tests.fakes import RecordingObserver
-from tests.redis_server import new_book, shared_server
+from tests.shared_documents import STORES, ways_to_documents
 
 Make = Callable[[], BoardStore]
 OTHER = Target("bbbb", "2 (json)")
@@ -56,25 +54,15 @@ class TroubledDocuments(MemoryDocuments):
         return super().write(name, body, expected=expected)
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=STORES)
 def open_another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    opened: list[Documents] = []
-    memory, book = MemoryDocuments(), new_book()
+    with ways_to_documents(request.param, tmp_path) as another:
 
-    def make() -> BoardStore:
-        documents: Documents = memory
-        if request.param == "sqlite":
-            documents = SqliteDocuments(tmp_path / "alerts.db", busy_timeout_ms=5000)
-        if request.param == "redis":
-            link = RedisLink(**shared_server().address, timeout_ms=5000)
-            documents = RedisDocuments(book, link)
-        opened.append(documents)
-        shared = SharedBoard(documents, "alerts")
-        return shared if request.param == "redis" else HostBoard(shared)
+        def make() -> BoardStore:
+            shared = SharedBoard(another(), "alerts")
+            return shared if request.param == "redis" else HostBoard(shared)
 
-    yield make
-    for documents in opened:
-        documents.close()
+        yield make
 
 
 class TestEveryStore:

@@ -95,7 +95,11 @@ anything = st.recursive(
 
 @given(entry=st.fixed_dictionaries({}, optional=dict.fromkeys(ENTRY, anything)))
 def test_whatever_an_entry_holds_it_makes_a_page(entry: dict[str, Any]) -> None:
-    drift_page(entry, [entry], report="<p>")
+    page = drift_page(entry, [entry], report="<p>")
+
+    assert page.startswith("<!DOCTYPE html>")
+    assert page.endswith("</html>")
+    assert tags(page).seen.count("iframe") == 1
 
 
 @given(text=st.text(min_size=1, max_size=20))

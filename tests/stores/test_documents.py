@@ -16,11 +16,12 @@ from time import monotonic, sleep
 import pytest
 
 from errors import StoreCorrupt, StoreError, StoreUnavailable
-from stores.documents import ABSENT, Document, Documents, MemoryDocuments
+from stores.documents import ABSENT, Document, Documents
 from stores.redis_documents import RedisDocuments
 from stores.redis_link import RedisLink
 from stores.sqlite_documents import SqliteDocuments
 from tests.redis_server import Cut, CuttingProxy, RedisServer, free_port, new_book, shared_server
+from tests.shared_documents import STORES, ways_to_documents
 
 # Bounds in these tests are for machines that are busy with something else.
 SOON = 1.0
@@ -33,24 +34,10 @@ def in_redis(server: RedisServer | CuttingProxy, book: str = "desk") -> RedisDoc
     return RedisDocuments(book, RedisLink(**server.address))
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=STORES)
 def open_another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    opened: list[Documents] = []
-    memory, book = MemoryDocuments(), new_book()
-
-    def make() -> Documents:
-        documents: Documents = memory
-        if request.param == "sqlite":
-            documents = SqliteDocuments(tmp_path / "market.db", busy_timeout_ms=5000)
-        if request.param == "redis":
-            link = RedisLink(**shared_server().address, timeout_ms=5000)
-            documents = RedisDocuments(book, link)
-        opened.append(documents)
-        return documents
-
-    yield make
-    for documents in opened:
-        documents.close()
+    with ways_to_documents(request.param, tmp_path) as make:
+        yield make
 
 
 @pytest.fixture

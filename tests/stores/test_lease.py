@@ -16,10 +16,8 @@ import pytest
 from errors import StoreCorrupt, StoreUnavailable
 from stores.documents import Document, Documents, MemoryDocuments
 from stores.lease import Claim, Lease, Standing
-from stores.redis_documents import RedisDocuments
-from stores.redis_link import RedisLink
 from stores.sqlite_documents import SqliteDocuments
-from tests.redis_server import new_book, shared_server
+from tests.shared_documents import STORES, ways_to_documents
 
 SECONDS = 10.0
 Make = Callable[[], Documents]
@@ -40,24 +38,10 @@ def timer() -> Hand:
     return Hand()
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=STORES)
 def open_another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    opened: list[Documents] = []
-    memory, book = MemoryDocuments(), new_book()
-
-    def make() -> Documents:
-        documents: Documents = memory
-        if request.param == "sqlite":
-            documents = SqliteDocuments(tmp_path / "drift.db", busy_timeout_ms=5000)
-        if request.param == "redis":
-            link = RedisLink(**shared_server().address, timeout_ms=5000)
-            documents = RedisDocuments(book, link)
-        opened.append(documents)
-        return documents
-
-    yield make
-    for documents in opened:
-        documents.close()
+    with ways_to_documents(request.param, tmp_path) as make:
+        yield make
 
 
 Take = Callable[[str], Lease]

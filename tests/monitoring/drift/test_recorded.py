@@ -2,24 +2,25 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from answers import system_error_answer
 from config.settings import CalendarSettings, TradingHours
 from errors import InvalidRequest
 from features.evidence import Evidence
 from features.macro import MacroValue
 from monitoring.drift.reading import read_on, trading_days
-from monitoring.drift.recorded import Recorded, Row, recorded_sessions, row_of
+from monitoring.drift.recorded import SIGNALS, Recorded, Row, recorded_sessions, row_of
 from monitoring.drift.recorded_json import decoded_record, encoded_record, sample_of
 from observation import DecisionRequest
 from risk.calendar import SessionCalendar
-from risk.events import Draft, EventKind
 from risk.ledger.memory import MemoryLedger
+from tests.recorded_decisions import recorded_decision
 
 HOURS = TradingHours()
 CALENDAR = SessionCalendar(HOURS, CalendarSettings())
@@ -48,17 +49,8 @@ def put(ledger: MemoryLedger, bars: Sequence[int], *, dry_run: bool = False) -> 
             evidence=Evidence(int(known_at.timestamp()) - 300, 4000.0, 1, 4.0),
             dry_run=dry_run,
         )
-        draft = Draft(
-            kind=EventKind.DECISION,
-            event_id=f"{bar}-{ledger.head().sequence}",
-            at=known_at,
-            day=date(2026, 3, 2),
-            actor="test",
-            payload={
-                **request.to_json(),
-                "answer": {"raw_signal": ["SELL", "HOLD", "BUY"][bar % 3]},
-            },
-        )
+        name = f"{bar}-{ledger.head().sequence}"
+        draft = recorded_decision(request, known_at, name, SIGNALS[bar % 3])
         ledger.append([draft])
 
 
@@ -134,7 +126,7 @@ def test_macro_values_that_change_within_a_day_are_marked() -> None:
 
 def test_a_dry_run_is_no_row_and_a_vector_without_a_time_has_that_of_asking() -> None:
     request = DecisionRequest(observation=np.zeros(3, dtype=np.float32))
-    payload = {**request.to_json(), "answer": {"raw_signal": "BUY"}}
+    payload = {**request.to_json(), "answer": {"raw_signal": "BUY", "models": [{}]}}
     asked = MONDAY + timedelta(minutes=7)
 
     untimed = row_of(payload, asked)
@@ -146,6 +138,17 @@ def test_a_dry_run_is_no_row_and_a_vector_without_a_time_has_that_of_asking() ->
         False,
         2,
     )
+
+
+def test_the_hold_of_a_decision_that_the_models_could_not_make_is_not_theirs() -> None:
+    request = DecisionRequest(observation=np.zeros(3, dtype=np.float32))
+    answer = system_error_answer("the model failed", None, MONDAY, "1")
+
+    found = row_of({**request.to_json(), "answer": answer}, MONDAY)
+
+    assert answer["raw_signal"] == "HOLD"
+    assert found is not None
+    assert found.signal == -1
 
 
 def test_reading_on_is_reading_it_all() -> None:
