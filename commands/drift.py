@@ -193,7 +193,8 @@ def _print_entry(entry: Mapping[str, Any]) -> None:
             f"reference ({reference['kind']}): {reference['sessions']} sessions, "
             f"{reference['from']} to {reference['to']}"
         )
-    click.echo(f"drifted: {_percent(entry['drifted_share'])} of the features")
+    if entry["drifted_share"] is not None:
+        click.echo(f"drifted: {_percent(entry['drifted_share'])} of the features")
     if plain is not None:
         click.echo(
             f"plain rule (p below 0.05, last hour): {_percent(plain['share'])}; it alarms nearly "

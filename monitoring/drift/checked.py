@@ -79,6 +79,13 @@ class Checked:
         return any(finding.kind in _FAULTS for finding in found)
 
     @property
+    def drifted_share(self) -> float | None:
+        """Share of the features that drifted; None where their distributions were not judged."""
+        if self.verdict is None or "distribution" in self.verdict.not_judged:
+            return None
+        return self.verdict.drifted_share
+
+    @property
     def hour(self) -> Rows:
         """Vectors of the last hour, shape (n, m)."""
         if self.today is None:
@@ -99,7 +106,7 @@ class Checked:
             "state": self.state,
             "reasons": list(self.reasons),
             "suspects": [] if verdict is None else [one.to_json() for one in verdict.suspects],
-            "drifted_share": 0.0 if verdict is None else verdict.drifted_share,
+            "drifted_share": self.drifted_share,
             "drift_threshold": None if verdict is None else verdict.threshold,
             "features": 0 if verdict is None else verdict.features,
             "not_judged": {} if verdict is None else verdict.not_judged,

@@ -42,6 +42,7 @@ def test_a_check_is_told_and_listed(book: Path) -> None:
 
     assert told.exit_code == 0, told.output
     assert told.output.startswith("not_enough_data: 0 of 6 vectors of this session")
+    assert "drifted" not in told.output
     assert "actions of the last 200 decisions" in told.output
     assert as_json[0]["tick"] == entry["tick"]
     assert len(as_json) == 2

@@ -45,6 +45,7 @@ def test_with_nothing_on_record_there_is_no_verdict() -> None:
 
     assert found.state == "not_enough_data"
     assert found.reasons == ("0 of 6 vectors of this session are on record",)
+    assert found.drifted_share is None
     json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -55,6 +56,7 @@ def test_enough_on_record_is_the_reference() -> None:
     assert found.to_json()["reference"]["kind"] == "recorded"
     assert found.to_json()["reference"]["sessions"] == 30
     assert found.hour.shape == (12, 45)
+    assert found.drifted_share == 0.0
 
 
 def test_until_then_the_training_reference_stands_in() -> None:
@@ -69,6 +71,7 @@ def test_without_either_a_clean_session_is_not_called_clean() -> None:
 
     assert found.state == "not_enough_data"
     assert any(reason.startswith("volatility:") for reason in found.reasons)
+    assert found.drifted_share is None
     assert found.to_json()["reference"]["sessions"] < 30
 
 
