@@ -88,11 +88,11 @@ def _checked(values: Sequence[float], dimension: int) -> NDArray[np.float32]:
         raise InvalidRequest(
             f"the observation has {len(values)} values; the models read {dimension}"
         )
-    try:
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):
+        try:
             vector = np.array(values, dtype=np.float32)
-    except OverflowError:  # an integer that even a 64-bit float cannot hold
-        vector = np.array([_bounded(value) for value in values], dtype=np.float32)
+        except OverflowError:  # an integer that even a 64-bit float cannot hold
+            vector = np.array([_bounded(value) for value in values], dtype=np.float32)
     if not np.isfinite(vector).all():
         index = int(np.argmin(np.isfinite(vector)))
         raise InvalidRequest(f"value {index} is no finite 32-bit number: {values[index]!r:.40}")

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -26,6 +26,7 @@ CELLS = st.one_of(
 
 
 @given(rows=st.lists(st.one_of(st.lists(CELLS, max_size=5), CELLS), min_size=1, max_size=8))
+@example(rows=[[0.0, 3.4028235677973366e38, 10**400]])
 def test_every_row_of_a_batch_is_either_good_or_explained(rows: list[Any]) -> None:
     matrix, errors = batch_vectors(rows, 3)
     assert matrix.dtype == np.float32
