@@ -194,14 +194,14 @@ def _valid_until(judged: Judged, limits: RiskLimits, now: datetime) -> str | Non
 def _checks(verdict: Verdict) -> list[dict[str, Any]]:
     return [
         {
-            "check": check.name,
-            "passed": check.passed,
-            "value": check.value,
-            "limit": check.limit,
-            "message": check.message,
-            "exempt": check.exempt,
+            "check": name,
+            "passed": not message,
+            "value": value,
+            "limit": limit,
+            "message": message,
+            "exempt": exempt,
         }
-        for check in verdict.checks
+        for name, _, value, limit, message, exempt in verdict.checks
     ]
 
 

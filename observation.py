@@ -100,7 +100,7 @@ class DecisionRequest:
 
 
 def _encoded_vector(observation: NDArray[np.float32]) -> str:
-    return base64.b64encode(observation.astype("<f4").tobytes()).decode()
+    return base64.b64encode(observation.astype("<f4", copy=False).tobytes()).decode()
 
 
 def decoded_vector(text: str) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from config.settings import RiskLimits
 from errors import InvalidRequest
 from risk.calendar import SessionCalendar
 from risk.configuration import limits_on_record
-from risk.events import GENESIS, Draft, EventKind, stamp
+from risk.events import Draft, EventKind, Foreseen
 from risk.fold import fold
 from risk.ledger.protocol import Ledger
 from risk.state import RiskState
@@ -84,6 +84,4 @@ class Act:
 
 def after(state: RiskState, *drafts: Draft) -> RiskState:
     """The state that drafts would lead to, wherever in the ledger they will stand."""
-    sequence = state.sequence + 1
-    events = (stamp(draft, sequence=sequence, previous_hash=GENESIS) for draft in drafts)
-    return reduce(fold, events, state)
+    return reduce(fold, (Foreseen(draft, state.sequence + 1) for draft in drafts), state)

@@ -5,9 +5,11 @@ holiday on a Saturday is "observed" by federal offices on the Friday before, on 
 Federal Reserve is open, so that Friday is a trading day here. 31 December has no session.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import lru_cache
+from typing import NamedTuple
 
 import holidays
 
@@ -48,6 +50,16 @@ class SessionStatus:
     ends_at: datetime | None
 
 
+class _Session(NamedTuple):
+    """A date: when its session opens, and what is told while it is open.
+
+    A date without a session is told to be closed at any time.
+    """
+
+    opens_at: datetime
+    told: SessionStatus
+
+
 class SessionCalendar:
     """Sessions by date.
 
@@ -63,9 +75,9 @@ class SessionCalendar:
         self._hours = hours
         self._exceptions = exceptions
         self._zone = hours.zone
-        self._closure_of = lru_cache(maxsize=64)(self._find_closure)
+        self._session_of = lru_cache(maxsize=64)(self._find_session)
         for day in exceptions.early_close:
-            closure = self._closure_of(day)
+            closure = self._session_of(day).told.closure
             if closure is not None:
                 raise ConfigurationError(
                     f"calendar.early_close names {day}, which has no session: {closure.message}; "
@@ -85,19 +97,23 @@ class SessionCalendar:
     def status(self, now: datetime) -> SessionStatus:
         """Whether the session is open now, and why not."""
         local = now.astimezone(self._zone)
-        day = local.date()
-        closure = self._closure_of(day)
-        if closure is not None:
-            return SessionStatus(day, closure, None)
-        ends_at = datetime.combine(day, self._end(day), self._zone)
+        opens_at, told = self._session_of(local.date())
+        if told.ends_at is None or opens_at <= local <= told.ends_at:
+            return told
+        closure = Closure(
+            holiday=False,
+            message=f"it is {_clock(local.time())}; the session is {_clock(self._hours.start)} to "
+            f"{_clock(told.ends_at.time())} {self._hours.timezone}",
+        )
+        return SessionStatus(told.day, closure, told.ends_at)
+
+    def _find_session(self, day: date) -> _Session:
         opens_at = datetime.combine(day, self._hours.start, self._zone)
-        if not opens_at <= local <= ends_at:
-            closure = Closure(
-                holiday=False,
-                message=f"it is {local:%H:%M:%S}; the session is {self._hours.start:%H:%M:%S} to "
-                f"{self._end(day):%H:%M:%S} {self._hours.timezone}",
-            )
-        return SessionStatus(day, closure, ends_at)
+        closure = self._find_closure(day)
+        if closure is not None:
+            return _Session(opens_at, SessionStatus(day, closure, None))
+        ends_at = datetime.combine(day, self._end(day), self._zone)
+        return _Session(opens_at, SessionStatus(day, None, ends_at))
 
     def _end(self, day: date) -> time:
         end = self._exceptions.early_close.get(day, self._hours.end)
@@ -138,9 +154,19 @@ class SessionCalendar:
         return None
 
 
+def _clock(at: time) -> str:
+    return at.isoformat("seconds")
+
+
 def _holiday_name(country: str, day: date) -> str | None:
-    name: str | None = holidays.country_holidays(country, years=day.year, language="en_US").get(day)
+    name: str | None = _holidays(country, day.year).get(day)
     # Only a Saturday holiday is observed on a Friday.
     if country == "US" and name and day.weekday() == _FRIDAY and name.endswith("(observed)"):
         return None
     return name
+
+
+@lru_cache(maxsize=64)
+def _holidays(country: str, year: int) -> Mapping[date, str]:
+    found: Mapping[date, str] = holidays.country_holidays(country, years=year, language="en_US")
+    return dict(found)

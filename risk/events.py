@@ -1,25 +1,47 @@
 """What goes on record: events, their canonical bytes, and the chain of hashes over them.
 
-An event's body is canonical JSON (sorted keys, no spaces, ASCII, no NaN). Its hash is
+An event's body is canonical JSON (sorted keys, no spaces, UTF-8, no NaN). Its hash is
 SHA-256 over the previous event's hash and the body, so that altering, dropping or reordering
-any record breaks every hash after it.
+any record breaks every hash after it. What is hashed are the bytes as they were stored, so that
+records which an earlier writer left in ASCII hold as they are: none is encoded a second time.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from math import isfinite
+from typing import Any, Protocol
 
-__all__ = ["GENESIS", "Draft", "Event", "EventKind", "sealed", "stamp", "timestamp"]
+import orjson
+from pydantic_core import from_json
+
+__all__ = [
+    "GENESIS",
+    "Draft",
+    "Event",
+    "EventKind",
+    "Foreseen",
+    "Happening",
+    "sealed",
+    "stamp",
+    "timestamp",
+]
 
 GENESIS = "0" * 64
 """The hash before the first event."""
 
 _FORMAT = 1
+_SORTED = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+_ALWAYS_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 class EventKind(StrEnum):
@@ -70,6 +92,61 @@ class Draft:
     key: str | None = None
 
 
+class Happening(Protocol):
+    """What a state is folded from: an event, or one that is about to be."""
+
+    @property
+    def sequence(self) -> int:
+        """Its place."""
+        ...
+
+    @property
+    def kind(self) -> EventKind:
+        """What happened."""
+        ...
+
+    @property
+    def event_id(self) -> str:
+        """Unique name."""
+        ...
+
+    @property
+    def at(self) -> datetime:
+        """When, aware, UTC."""
+        ...
+
+    @property
+    def day(self) -> date:
+        """The session date that it falls on."""
+        ...
+
+    @property
+    def actor(self) -> str:
+        """Who caused it."""
+        ...
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        """What the kind of event says."""
+        ...
+
+
+class Foreseen:
+    """A draft as the event that it would be, without the bytes.
+
+    Args:
+        draft: not on record.
+        sequence: where it would stand.
+    """
+
+    __slots__ = ("actor", "at", "day", "event_id", "kind", "payload", "sequence")
+
+    def __init__(self, draft: Draft, sequence: int) -> None:
+        self.sequence, self.kind, self.event_id = sequence, draft.kind, draft.event_id
+        self.at, self.day, self.actor = draft.at, draft.day, draft.actor
+        self.payload = draft.payload
+
+
 @dataclass(frozen=True)
 class Event:
     """An event on record.
@@ -91,7 +168,12 @@ class Event:
     @cached_property
     def content(self) -> dict[str, Any]:
         """The body, decoded."""
-        decoded: dict[str, Any] = json.loads(self.body)
+        decoded: dict[str, Any]
+        try:
+            decoded = from_json(self.body)
+        except ValueError:
+            # Records in ASCII may hold half a character, which only the standard library reads.
+            decoded = json.loads(self.body)
         return decoded
 
     @property
@@ -141,7 +223,13 @@ def timestamp(at: datetime) -> str:
     >>> timestamp(datetime(2026, 3, 2, 13, 5, tzinfo=UTC))
     '2026-03-02T13:05:00.000000+00:00'
     """
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
+    return _text(at.astimezone(UTC))
+
+
+@lru_cache(maxsize=256)
+def _text(at: datetime) -> str:
+    """One decision writes the same few times again and again."""
+    return at.isoformat(timespec="microseconds")
 
 
 def stamp(draft: Draft, *, sequence: int, previous_hash: str) -> Event:
@@ -170,11 +258,43 @@ def sealed(content: Mapping[str, Any], previous_hash: str) -> Event:
     """An event of this content, with the hash that it has after its predecessor.
 
     Raises:
-        ValueError: the content holds NaN, an infinity or something that JSON has no word for.
+        ValueError: the content holds NaN or an infinity.
+        TypeError: it holds something that JSON has no word for.
     """
-    body = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    body = _canonical(content)
     kind = EventKind(content["kind"])
     return Event(content["sequence"], kind, previous_hash, _hash(previous_hash, body), body)
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    try:
+        body = orjson.dumps(content, option=_SORTED)
+        if _is_plain(content):
+            return body
+    except TypeError:
+        pass
+    # orjson has no words for a great integer or half a character, and writes null for NaN.
+    text = json.dumps(
+        content, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
+    )
+    return text.encode(errors="replace")
+
+
+def _is_plain(content: Mapping[str, Any]) -> bool:
+    """Whether there is nothing in it but what JSON reads back as it was."""
+    pending: list[Iterable[Any]] = [content.values()]
+    for values in pending:  # which grows as it goes
+        for value in values:
+            kind = type(value)
+            if kind in _ALWAYS_PLAIN or (kind is float and isfinite(value)):
+                continue
+            if kind is dict:
+                pending.append(value.values())
+            elif kind is list:
+                pending.append(value)
+            else:
+                return False
+    return True
 
 
 def _hash(previous_hash: str, body: bytes) -> str:

@@ -68,19 +68,20 @@ def exposure_of(state: RiskState, told: float | None = None) -> Exposure:
         told: the position that came with a request, which shows everything up to now; None for
             the one that was reported last.
     """
-    orders = {
-        side: sum(order.size for order in state.orders if order.signal == side.value)
-        for side in (Signal.BUY, Signal.SELL)
-    }
+    buying = selling = 0
+    for order in state.orders:
+        if order.signal == Signal.BUY:
+            buying += order.size
+        else:
+            selling += order.size
     if told is not None:
-        buying, selling = orders[Signal.BUY], orders[Signal.SELL]
         return Exposure(to_nano(told), None, 0, buying, selling, known=True)
     known = state.position
     return Exposure(
         position=None if known is None else known.value,
         as_of=None if known is None else known.as_of,
         being_closed=sum(exit_.size for exit_ in state.reductions),
-        buying=orders[Signal.BUY],
-        selling=orders[Signal.SELL],
+        buying=buying,
+        selling=selling,
         known=known is not None and known.sure,
     )

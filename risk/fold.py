@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from risk.events import Event, EventKind
+from risk.events import EventKind, Happening
 from risk.state import (
     Cause,
     CauseKind,
@@ -62,15 +62,21 @@ def changes_state(kind: EventKind, payload: Mapping[str, Any]) -> bool:
     return kind in _STEPS
 
 
-def fold(state: RiskState, event: Event) -> RiskState:
+def fold(state: RiskState, event: Happening) -> RiskState:
     """The state after an event. Events that change nothing return the very same state."""
     step = _STEPS.get(event.kind)
     if step is None or not changes_state(event.kind, event.payload):
         return state
-    return replace(step(roll(state, event.day), event), sequence=event.sequence)
+    rolled = roll(state, event.day)
+    changed = step(rolled, event)
+    if changed is rolled:
+        return replace(rolled, sequence=event.sequence)
+    # The step has just made it: nobody has seen it yet, and a second copy costs as much as a step.
+    object.__setattr__(changed, "sequence", event.sequence)
+    return changed
 
 
-def _decision(state: RiskState, event: Event) -> RiskState:
+def _decision(state: RiskState, event: Happening) -> RiskState:
     """An approval with an order id: an entry is an open order, an exit a reduction."""
     order = event.payload["order"]
     if order["reduces"]:
@@ -106,7 +112,7 @@ def _with_reduction(state: RiskState, order: Mapping[str, Any], at: datetime) ->
     return replace(state, reductions=(*state.reductions, reduction))
 
 
-def _order_closed(state: RiskState, event: Event) -> RiskState:
+def _order_closed(state: RiskState, event: Happening) -> RiskState:
     """An outcome: the order stops counting. One that was not executed took nothing off."""
     order_id: str = event.payload["order_id"]
     state = replace(
@@ -121,7 +127,7 @@ def _order_closed(state: RiskState, event: Event) -> RiskState:
     )
 
 
-def _trade_result(state: RiskState, event: Event) -> RiskState:
+def _trade_result(state: RiskState, event: Happening) -> RiskState:
     result = event.payload
     pnl: int = result["pnl_nano"]
     today = replace(
@@ -152,7 +158,7 @@ def _trade_result(state: RiskState, event: Event) -> RiskState:
     return replace(state, loss_streak=state.loss_streak + 1, last_loss_at=newest)
 
 
-def _position(state: RiskState, event: Event) -> RiskState:
+def _position(state: RiskState, event: Happening) -> RiskState:
     report = event.payload
     as_of = datetime.fromisoformat(report["as_of"])
     return _with_position(state, report["position_nano"], as_of, event.at)
@@ -170,7 +176,7 @@ def _with_position(state: RiskState, value: int, as_of: datetime, at: datetime) 
     )
 
 
-def _mark(state: RiskState, event: Event) -> RiskState:
+def _mark(state: RiskState, event: Happening) -> RiskState:
     mark = event.payload
     as_of = datetime.fromisoformat(mark["as_of"])
     if not _is_newer(as_of, state.mark_as_of, event.at):
@@ -192,7 +198,7 @@ def _suspected(known: Suspicion | None, found: Suspicion) -> Suspicion:
     return found if known is None else replace(known, as_of=min(known.as_of, found.as_of))
 
 
-def _breaker_tripped(state: RiskState, event: Event) -> RiskState:
+def _breaker_tripped(state: RiskState, event: Happening) -> RiskState:
     trip = event.payload
     kind = CauseKind(trip["cause"])
     until = None if trip["until"] is None else datetime.fromisoformat(trip["until"])
@@ -216,32 +222,32 @@ def _breaker_tripped(state: RiskState, event: Event) -> RiskState:
     )
 
 
-def _breaker_released(state: RiskState, event: Event) -> RiskState:
+def _breaker_released(state: RiskState, event: Happening) -> RiskState:
     return replace(state, causes=_without(state.causes, CauseKind(event.payload["cause"])))
 
 
-def _operator_halted(state: RiskState, event: Event) -> RiskState:
+def _operator_halted(state: RiskState, event: Happening) -> RiskState:
     """Halting only tightens."""
     return _halted(state, OperatorMode(event.payload["mode"]), event)
 
 
-def _halted(state: RiskState, mode: OperatorMode, event: Event) -> RiskState:
+def _halted(state: RiskState, mode: OperatorMode, event: Happening) -> RiskState:
     if mode.strictness <= state.operator.mode.strictness:
         return state
     return replace(state, operator=Operator(mode, event.at, event.actor, event.payload["reason"]))
 
 
-def _operator_resumed(state: RiskState, event: Event) -> RiskState:
+def _operator_resumed(state: RiskState, event: Happening) -> RiskState:
     mode = OperatorMode(event.payload["mode"])
     return replace(state, operator=Operator(mode, event.at, event.actor, event.payload["reason"]))
 
 
-def _reconciled(state: RiskState, event: Event) -> RiskState:
+def _reconciled(state: RiskState, event: Happening) -> RiskState:
     """A loss of records was accepted: a person has to say that trading goes on."""
     return _halted(state, OperatorMode.HALTED, event)
 
 
-def _reset(state: RiskState, event: Event) -> RiskState:
+def _reset(state: RiskState, event: Happening) -> RiskState:
     everything = ResetScope(event.payload["scope"]) is ResetScope.ALL
     ahead = state.today.day is not None and state.today.day > event.day
     cleared = [CauseKind.DAILY_LOSS, CauseKind.CONSECUTIVE_LOSSES]
@@ -266,18 +272,18 @@ def _reset(state: RiskState, event: Event) -> RiskState:
     )
 
 
-def _configuration(state: RiskState, event: Event) -> RiskState:
+def _configuration(state: RiskState, event: Happening) -> RiskState:
     return replace(state, configuration=event.payload["hash"])
 
 
-def _model_promoted(state: RiskState, event: Event) -> RiskState:
+def _model_promoted(state: RiskState, event: Happening) -> RiskState:
     promotion = event.payload
     return replace(
         state, live_models={**state.live_models, promotion["model"]: promotion["version"]}
     )
 
 
-def _drift_alarm(state: RiskState, event: Event) -> RiskState:
+def _drift_alarm(state: RiskState, event: Happening) -> RiskState:
     """Another alarm of the same episode is no news: who acknowledged the first one knows."""
     tick, reason = datetime.fromisoformat(event.payload["tick"]), event.payload["reason"]
     if state.drift is not None:
@@ -285,19 +291,19 @@ def _drift_alarm(state: RiskState, event: Event) -> RiskState:
     return replace(state, drift=DriftAlarm(event.at, tick, reason))
 
 
-def _drift_cleared(state: RiskState, event: Event) -> RiskState:
+def _drift_cleared(state: RiskState, event: Happening) -> RiskState:
     del event
     return replace(state, drift=None)
 
 
-def _drift_acknowledged(state: RiskState, event: Event) -> RiskState:
+def _drift_acknowledged(state: RiskState, event: Happening) -> RiskState:
     if state.drift is None:
         return state
     known = replace(state.drift, acknowledged_at=event.at, acknowledged_by=event.actor)
     return replace(state, drift=known)
 
 
-_STEPS: Mapping[EventKind, Callable[[RiskState, Event], RiskState]] = {
+_STEPS: Mapping[EventKind, Callable[[RiskState, Happening], RiskState]] = {
     EventKind.DECISION: _decision,
     EventKind.ORDER_CLOSED: _order_closed,
     EventKind.TRADE_RESULT: _trade_result,

@@ -19,7 +19,7 @@ from runners.signal import Signal
 
 __all__ = ["RULES", "judge"]
 
-_MAX_AHEAD = timedelta(seconds=5)
+_MAX_AHEAD_SECONDS = 5
 _COOLDOWN_FROM_STREAK = 2
 _NAMED_VETOES = 5
 _SMALLEST = 1_000
@@ -28,11 +28,15 @@ _SMALLEST = 1_000
 
 def judge(situation: Situation) -> Verdict:
     """Hold a signal against every rule."""
-    checks = tuple(rule(situation) for rule in RULES)
-    failed = next((check for check in checks if not check.passed), None)
+    checks = [rule(situation) for rule in RULES]
+    if situation.reduces:
+        checks = [
+            check._replace(message="", exempt=True) if rule in _FOR_ENTRIES else check
+            for rule, check in zip(RULES, checks, strict=True)
+        ]
     return Verdict(
-        status=RiskStatus.APPROVED if failed is None else failed.status,
-        checks=checks,
+        status=next((check.status for check in checks if check.message), RiskStatus.APPROVED),
+        checks=tuple(checks),
         reduces=situation.reduces,
         probe=situation.probes,
         exposure=situation.exposure,
@@ -42,14 +46,13 @@ def judge(situation: Situation) -> Verdict:
 Rule = Callable[[Situation], Check]
 
 
+_FOR_ENTRIES: set[Rule] = set()
+
+
 def _entries_only(rule: Rule) -> Rule:
-    """The rule, but for exits, which it lets pass whatever it finds."""
-
-    def exempting(situation: Situation) -> Check:
-        check = rule(situation)
-        return check._replace(message="", exempt=True) if situation.reduces else check
-
-    return exempting
+    """The rule, which from now on lets exits pass whatever it finds."""
+    _FOR_ENTRIES.add(rule)
+    return rule
 
 
 def _configuration(situation: Situation) -> Check:
@@ -73,22 +76,16 @@ def _freshness(situation: Situation) -> Check:
     observed_at, limit = situation.candidate.observed_at, situation.limits.max_data_age_seconds
     if observed_at is None:
         return Check("data_age_seconds", RiskStatus.STALE_DATA, None, limit)
-    age = situation.now - observed_at
+    age = (situation.now - observed_at).total_seconds()
     message = ""
-    if age > timedelta(seconds=limit):
-        message = f"the observation is {age.total_seconds():.0f} s old; at most {limit} s may pass"
-    elif age < -_MAX_AHEAD:
+    if age > limit:
+        message = f"the observation is {age:.0f} s old; at most {limit} s may pass"
+    elif age < -_MAX_AHEAD_SECONDS:
         message = (
-            f"the observation is {-age.total_seconds():.0f} s ahead of the clock; "
-            f"at most {_MAX_AHEAD.seconds} s may be"
+            f"the observation is {-age:.0f} s ahead of the clock; "
+            f"at most {_MAX_AHEAD_SECONDS} s may be"
         )
-    return Check(
-        "data_age_seconds",
-        RiskStatus.STALE_DATA,
-        age.total_seconds(),
-        limit,
-        message,
-    )
+    return Check("data_age_seconds", RiskStatus.STALE_DATA, age, limit, message)
 
 
 def _feed(situation: Situation) -> Check:

@@ -1,6 +1,5 @@
 """Names for events: UUID version 7 (RFC 9562), which sort by time."""
 
-import uuid
 from datetime import datetime
 
 __all__ = ["new_identifier"]
@@ -21,4 +20,5 @@ def new_identifier(now: datetime, random_bytes: bytes) -> str:
     value = int.from_bytes(milliseconds.to_bytes(6, "big") + random_bytes, "big")
     value = value & ~(0xF << 76) | (0x7 << 76)
     value = value & ~(0b11 << 62) | (0b10 << 62)
-    return str(uuid.UUID(int=value))
+    digits = f"{value:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -4,7 +4,7 @@ A report says of which time it is; the newest counts. A mark beyond a limit refu
 once, but trips the breaker only when a second one confirms it: one bad tick latches nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 
@@ -86,7 +86,8 @@ def record_mark(unrealized: float, as_of: datetime, act: Act, *, confirm: bool =
 
     def mark(state: RiskState) -> Reported:
         limits, before = act.limits(state), roll(state, act.day)
-        marked = after(state, act.draft(EventKind.MARK, {**payload, "beyond": []}))
+        draft = act.draft(EventKind.MARK, {**payload, "beyond": []})
+        marked = after(state, draft)
         newest = marked.mark_as_of == as_of
         found = [
             trip
@@ -94,9 +95,9 @@ def record_mark(unrealized: float, as_of: datetime, act: Act, *, confirm: bool =
             if before.cause(trip.kind) is None
         ]
         trips = confirmed(found, before, as_of, limits)
-        draft = act.draft(
-            EventKind.MARK, {**payload, "beyond": [trip.kind.value for trip in found]}
-        )
+        if found:
+            beyond = [trip.kind.value for trip in found]
+            draft = replace(draft, payload={**payload, "beyond": beyond})
         tripped = [
             act.draft(EventKind.BREAKER_TRIPPED, trip.payload(draft.event_id)) for trip in trips
         ]

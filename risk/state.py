@@ -249,6 +249,7 @@ class RiskState:
     configuration: str | None = None
     live_models: Mapping[str, str] = field(default_factory=dict)
     drift: DriftAlarm | None = None
+    _written: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def daily_pnl(self) -> int:
@@ -290,7 +291,18 @@ class RiskState:
         return self.order(order_id) is not None or order_id in closing
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values that `from_json` reads back to an equal state."""
+        """JSON values that `from_json` reads back to an equal state.
+
+        The same ones each time, which nobody may alter: most decisions are made on a state that
+        was written before.
+        """
+        written = self._written
+        if written is None:
+            written = self._json()
+            object.__setattr__(self, "_written", written)
+        return written
+
+    def _json(self) -> dict[str, Any]:
         today, operator, position = self.today, self.operator, self.position
         return {
             "sequence": self.sequence,

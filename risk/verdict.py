@@ -169,4 +169,4 @@ class Verdict:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why not, in words, most important first."""
-        return tuple(check.message for check in self.checks if not check.passed)
+        return tuple([check.message for check in self.checks if check.message])

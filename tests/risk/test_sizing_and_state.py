@@ -1,6 +1,7 @@
 """Sizing never enlarges; the state is its events."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,10 +10,10 @@ from pydantic import ValidationError
 
 from config.settings import RiskLimits
 from risk.fixed_point import from_nano, to_nano
-from risk.fold import fold
 from risk.ledger.memory import MemoryLedger
 from risk.sizing import RiskLevel, recommend
 from risk.state import ResetScope, RiskState
+from risk.verification import records_of, refold
 from tests.book import Book
 
 FRACTIONS = st.integers(-200_000_000, 200_000_000)
@@ -112,8 +113,14 @@ def test_folding_the_events_again_gives_the_stored_state(acts: list[tuple[str, o
         else:
             assert isinstance(value, ResetScope)
             book.reset(value, "because")
-    state = RiskState()
-    for event in ledger._events:
-        state = fold(state, event)
+    state = refold(records_of(ledger))
     assert state == ledger.head().state
     assert RiskState.from_json(json.loads(json.dumps(state.to_json()))) == state
+
+
+def test_a_state_is_written_as_it_is_and_not_as_the_one_that_it_was_made_of() -> None:
+    first = RiskState(sequence=1, equity=5)
+    first.to_json()
+    second = replace(first, sequence=2)
+    assert second.to_json() == {**first.to_json(), "sequence": 2}
+    assert second == RiskState(sequence=2, equity=5)
