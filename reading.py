@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import InvalidRequest
+from features.evidence import Evidence
 from features.reference import Reference
 from features.schema import Schema
 from features.state_features import BookValues, filled, without_state
-from features.vetoes import Veto, VetoKind, vetoes
+from features.vetoes import Veto, VetoKind
 from observation import DecisionRequest
 from risk.calendar import SessionStatus
 from risk.exposure import exposure_of
@@ -39,6 +40,12 @@ class Models(Protocol):
 
     def references(self, name: str | None) -> Sequence[Reference]:
         """What those know that decide: the named model, or all that have a vote."""
+        ...
+
+    def vetoes(
+        self, vector: NDArray[np.float32], evidence: Evidence | None, name: str | None
+    ) -> tuple[Veto, ...]:
+        """What those say against a vector."""
         ...
 
 
@@ -85,7 +92,7 @@ def read(
     prediction = predict(models, vector[np.newaxis, :], request.model_name)
     refuse_shadow(request, prediction.outputs[0].weight)
     of_market = vector if schema is None else without_state(vector, schema)
-    found = vetoes(of_market, request.evidence, models.references(request.model_name))
+    found = models.vetoes(of_market, request.evidence, request.model_name)
     candidate = Candidate(
         prediction.signals[0],
         float(prediction.confidence[0]),

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Mapping
 from datetime import date, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -17,6 +18,7 @@ __all__ = ["iso_date", "pairs_of", "values_of"]
 _EPOCH: Final = date(1970, 1, 1)
 
 
+@lru_cache(maxsize=4_096)
 def iso_date(day: int) -> str:
     """Write days since 1970-01-01 as an ISO 8601 date.
 

@@ -31,7 +31,7 @@ from features.identities import IDENTITIES, Identity, session_excess
 from features.reference import Reference, minutes
 from features.residuals import Relations
 
-__all__ = ["FROZEN_CLOSES", "Veto", "VetoKind", "refused_rows", "vetoes"]
+__all__ = ["FROZEN_CLOSES", "Veto", "VetoKind", "evidence_vetoes", "refused_rows", "vetoes"]
 
 FROZEN_CLOSES: Final = 6
 """Equal closes, the newest one included, from which on a feed counts as frozen."""
@@ -39,6 +39,8 @@ FROZEN_CLOSES: Final = 6
 _CLOCK: Final = ("minute_sin", "minute_cos", "session_progress")
 _STILL: Final = "volatility_30m"
 """Where this is 0, seven closes are equal."""
+
+_REPETITION: Final = "equal_closes"
 
 _CHUNK: Final = 4096
 
@@ -87,8 +89,17 @@ def vetoes(
     Raises:
         ValueError: the vector has another size than the references' names.
     """
+    return _each_once(_all_of(vector, evidence, references))
+
+
+def evidence_vetoes(evidence: Evidence | None, references: Sequence[Reference]) -> tuple[Veto, ...]:
+    """What `vetoes` says of a vector that `refused_rows` lets pass."""
+    return _each_once(_of_evidence(evidence, references))
+
+
+def _each_once(vetoes_: Iterator[Veto]) -> tuple[Veto, ...]:
     found: dict[tuple[VetoKind, str], Veto] = {}
-    for veto in _all_of(vector, evidence, references):
+    for veto in vetoes_:
         found.setdefault((veto.kind, veto.name), veto)
     return tuple(found.values())
 
@@ -129,19 +140,26 @@ def _contradictory(columns: Mapping[str, Any], reference: Reference) -> NDArray[
 def _all_of(
     vector: NDArray[np.float32], evidence: Evidence | None, references: Sequence[Reference]
 ) -> Iterator[Veto]:
-    if evidence is not None and evidence.equal_closes >= FROZEN_CLOSES:
-        yield _frozen(evidence.equal_closes, evidence.close)
     values = vector.tolist()
     named = [dict(zip(reference.names, values, strict=True)) for reference in references]
+    of_evidence = list(_of_evidence(evidence, references))
+    yield from (veto for veto in of_evidence if veto.name == _REPETITION)
     for columns in named:
         if columns.get(_STILL) == 0.0:
             yield _frozen_vector()
-    if evidence is not None:
-        for reference in references:
-            yield from _levels(evidence, reference)
+    yield from (veto for veto in of_evidence if veto.name != _REPETITION)
     row = vector.astype(np.float64)
     for reference, columns in zip(references, named, strict=True):
         yield from _of_vector(row, columns, reference)
+
+
+def _of_evidence(evidence: Evidence | None, references: Sequence[Reference]) -> Iterator[Veto]:
+    if evidence is None:
+        return
+    if evidence.equal_closes >= FROZEN_CLOSES:
+        yield _frozen(evidence.equal_closes, evidence.close)
+    for reference in references:
+        yield from _levels(evidence, reference)
 
 
 def _of_vector(
@@ -234,12 +252,12 @@ def _unrelated(relations: Relations, row: NDArray[np.float64], column: int) -> V
 
 def _frozen(closes: int, close: float) -> Veto:
     message = f"the last {closes} closes are all {close:.10g}: the feed is frozen"
-    return Veto(VetoKind.STALE, "equal_closes", float(closes), None, FROZEN_CLOSES - 1.0, message)
+    return Veto(VetoKind.STALE, _REPETITION, float(closes), None, FROZEN_CLOSES - 1.0, message)
 
 
 def _frozen_vector() -> Veto:
     message = "volatility_30m is 0, so the last 7 closes are equal: the feed is frozen"
-    return Veto(VetoKind.STALE, "equal_closes", 7.0, None, FROZEN_CLOSES - 1.0, message)
+    return Veto(VetoKind.STALE, _REPETITION, 7.0, None, FROZEN_CLOSES - 1.0, message)
 
 
 @lru_cache(maxsize=64)

@@ -35,6 +35,9 @@ def softmax(values: NDArray[np.float64], temperature: float = 1.0) -> NDArray[np
         values: (n, 3), finite.
         temperature: above 0; a higher one is less sure.
 
+    Returns:
+        (n, 3); a row is the same to the bit however many there are.
+
     >>> softmax(np.array([[0.0, 0.0, 0.0]]))
     array([[0.33333333, 0.33333333, 0.33333333]])
     >>> softmax(np.array([[0.0, 0.0, 7000.0]]))
@@ -43,11 +46,12 @@ def softmax(values: NDArray[np.float64], temperature: float = 1.0) -> NDArray[np
     if len(values) == 1:  # a NumPy call costs a microsecond whatever its size; floats do not
         row = values[0].tolist()
         highest = max(row)
-        weights = [math.exp((value - highest) / temperature) for value in row]
-        total = sum(weights)
-        return np.array([[weight / total for weight in weights]])
-    exponentials: NDArray[np.float64] = np.exp(
-        (values - values.max(axis=1, keepdims=True)) / temperature
-    )
-    exponentials /= exponentials.sum(axis=1, keepdims=True)
+        sell, hold, buy = [math.exp((value - highest) / temperature) for value in row]
+        total = sell + hold + buy
+        return np.array([[sell / total, hold / total, buy / total]])
+    scaled = (values - values.max(axis=1, keepdims=True)) / temperature
+    # NumPy's exp rounds otherwise than C's; mapping that over a list costs 50 ns a number.
+    exponentials = np.fromiter(map(math.exp, scaled.ravel().tolist()), np.float64, scaled.size)
+    exponentials = exponentials.reshape(-1, 3)
+    exponentials /= (exponentials[:, 0] + exponentials[:, 1] + exponentials[:, 2])[:, np.newaxis]
     return exponentials

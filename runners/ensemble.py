@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from config.settings import EnsembleStrategy
 from errors import ConfigurationError, InferenceFault, InvalidRequest
+from features.evidence import Evidence
 from features.reference import Reference
+from features.vetoes import Veto, vetoes
 from runners.signal import ACTIONS, Signal
 
 __all__ = ["ENSEMBLE_NAME", "Ensemble", "ModelOutput", "Prediction", "Voter", "decide"]
@@ -62,6 +64,10 @@ class Voter(Protocol):
 
     def probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
         """(n, observation_dim) to (n, 3) in the order of ACTIONS, or InferenceFault."""
+        ...
+
+    def probabilities_apart(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The same, each row to the bit as if it were alone."""
         ...
 
 
@@ -163,6 +169,18 @@ class Ensemble:
         """What those know that decide, each once: the named model, or all that have a vote."""
         return self._references.get(name, ())
 
+    def vetoes(
+        self, vector: NDArray[np.float32], evidence: Evidence | None, name: str | None
+    ) -> tuple[Veto, ...]:
+        """What those that decide say against a vector: the named model, or all with a vote.
+
+        Args:
+            vector: (m,), without what the book says.
+            evidence: what it was made of; None for a vector that a caller sent.
+            name: of the model that decides alone; None for the ensemble.
+        """
+        return vetoes(vector, evidence, self.references(name))
+
     def predict(self, observations: NDArray[np.float32]) -> Prediction:
         """Ask every model and combine those that have a vote.
 
@@ -175,12 +193,37 @@ class Ensemble:
         """
         observations = _checked(observations)
         outputs = tuple(_ask(runner, observations) for runner in self.runners)
+        return self._decided(outputs, len(observations))
+
+    def predict_apart(self, observations: NDArray[np.float32]) -> Prediction:
+        """What `predict` says of each row alone, to the bit, for many rows at once.
+
+        Args:
+            observations: (n, observation_dim) float32, n at least 1.
+
+        Raises:
+            InvalidRequest, InferenceFault: as `predict`; also where a shadow failed.
+        """
+        observations = _checked(observations)
+        outputs = tuple(
+            ModelOutput(
+                runner.name,
+                runner.tag,
+                runner.version,
+                runner.weight,
+                runner.probabilities_apart(observations),
+            )
+            for runner in self.runners
+        )
+        return self._decided(outputs, len(observations))
+
+    def _decided(self, outputs: tuple[ModelOutput, ...], rows: int) -> Prediction:
         ballots = [
             (share, output.probabilities)
             for share, output in zip(self._shares, outputs, strict=True)
             if share > 0.0 and output.probabilities is not None
         ]
-        combined = self._combine(ballots, len(observations))
+        combined = self._combine(ballots, rows)
         signals, confidence = decide(combined)
         return Prediction(ENSEMBLE_NAME, combined, signals, confidence, outputs)
 

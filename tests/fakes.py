@@ -48,6 +48,9 @@ class FixedVoter:
             raise InferenceFault(self.fault)
         return np.tile(np.array(self.says), (len(observations), 1))
 
+    def probabilities_apart(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
+        return self.probabilities(observations)
+
 
 class SignedVoter(FixedVoter):
     """A model that buys on a positive first number, sells on a negative one, holds on zero."""

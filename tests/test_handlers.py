@@ -22,8 +22,10 @@ from api.messages import BatchInferenceRequest, InferenceRequest, TradeResultReq
 from api.vectors import request_observation
 from application import Application
 from errors import InvalidRequest, NotFound, StoreUnavailable
+from features.evidence import Evidence
 from features.reference import Reference
 from features.schema import USDCOP_M5
+from features.vetoes import Veto
 from risk.events import EventKind
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.protocol import Head
@@ -72,6 +74,11 @@ class FailingModels:
     def references(self, name: str | None) -> tuple[Reference, ...]:
         del name
         return ()
+
+    def vetoes(
+        self, vector: NDArray[np.float32], evidence: Evidence | None, name: str | None
+    ) -> tuple[Veto, ...]:
+        raise self.error
 
 
 def request_vector(

@@ -30,6 +30,8 @@ class Holder:
     def probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.tile([0.0, 1.0, 0.0], (len(observations), 1))
 
+    probabilities_apart = probabilities
+
 
 @pytest.fixture(scope="module")
 def shipped() -> list[Runner]:

@@ -1,12 +1,15 @@
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.observations import known_vectors
 from config.settings import Algorithm
 from errors import InferenceFault
+from examples.evaluate import load_exported
 from runners.algorithms import DECODERS
 from runners.decoder import OUTPUT_ROLES
 from runners.latency import LatencyWindow
@@ -14,6 +17,7 @@ from runners.metadata import ModelMetadata, OutputKind
 from runners.runner import ModelIdentity, Runner
 from runners.signal import ACTIONS
 
+MODELS = Path(__file__).parents[2] / "models" / "onnx"
 OBSERVATION = np.zeros((1, 4), dtype=np.float32)
 PPO = ModelMetadata(Algorithm.PPO, OutputKind.PROBABILITIES, 4, ACTIONS)
 LOGITS = ModelMetadata(Algorithm.PPO, OutputKind.LOGITS, 4, ACTIONS)
@@ -147,3 +151,45 @@ def test_the_latency_window_loses_no_call_of_several_threads() -> None:
     for thread in threads:
         thread.join()
     assert window.summary().count == 8_000
+
+
+@pytest.mark.parametrize("name", ["ppo_usdcop_v3", "sac_usdcop_v2", "a2c_macro_v1"])
+@pytest.mark.parametrize("rows", [1, 255, 256, 700])
+def test_rows_evaluated_apart_are_to_the_bit_what_each_is_alone(name: str, rows: int) -> None:
+    runner = load_exported(MODELS / f"{name}.onnx")
+    observations = known_vectors()[:rows]
+    apart = runner.probabilities_apart(observations)
+    alone = [runner.probabilities(row[np.newaxis]) for row in observations]
+    assert apart.tobytes() == np.concatenate(alone).tobytes()
+
+
+class SummingGraph:
+    """A graph whose rounding depends on how many rows it is asked about."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def run(
+        self, names: Sequence[str], observations: NDArray[np.float32]
+    ) -> list[NDArray[np.generic]]:
+        del names
+        self.asked.append(len(observations))
+        buy = 0.25 + 1e-7 * min(len(observations), 2) + 0.1 * np.tanh(observations[:, 0])
+        return [np.stack([0.5 - buy, np.full(len(buy), 0.5), buy], axis=1).astype(np.float32)]
+
+
+def test_a_graph_that_rounds_otherwise_in_a_batch_is_asked_row_by_row() -> None:
+    graph = SummingGraph()
+    runner = Runner(
+        ModelIdentity("ppo", "abc", "0" * 64, 1.0),
+        PPO,
+        graph=graph,
+        output_names=["probabilities"],
+        decoder=DECODERS[Algorithm.PPO],
+    )
+    observations = np.random.default_rng(5).normal(size=(300, 4)).astype(np.float32)
+    apart = runner.probabilities_apart(observations)
+    assert graph.asked[-300:] == [1] * 300
+    alone = [runner.probabilities(row[np.newaxis]) for row in observations]
+    assert apart.tobytes() == np.concatenate(alone).tobytes()
+    assert apart.tobytes() != runner.probabilities(observations).tobytes()
