@@ -24,7 +24,6 @@ from errors import InvalidRequest, NotFound, ServiceError, StoreError
 from features.cache import CachedVector
 from features.reference import Reference
 from features.state_features import BookValues, filled, without_state
-from features.vetoes import vetoes
 from observation import decoded_vector
 from risk.events import Event, EventKind, timestamp
 from risk.summary import Summary
@@ -156,12 +155,16 @@ def decisions(
     application: App,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+    *,
+    full: Annotated[
+        bool, Query(description="Each with all it was made from, as by its id: what replays.")
+    ] = False,
 ) -> dict[str, Any]:
     """Decisions on record, newest first; `next` is the `before` of the following page."""
     events = application.ledger.recent([EventKind.DECISION], limit=limit + 1, before=before)
     page = events[:limit]
     return {
-        "decisions": [_listed(event) for event in page],
+        "decisions": [_told(event, application) if full else _listed(event) for event in page],
         "next": page[-1].sequence if len(events) > limit else None,
     }
 
@@ -171,6 +174,10 @@ def decision(application: App, decision_id: str) -> dict[str, Any]:
     event = application.ledger.by_id(decision_id)
     if event is None or event.kind is not EventKind.DECISION:
         raise NotFound(f"no decision {decision_id!r} is on record", code="decision_not_found")
+    return _told(event, application)
+
+
+def _told(event: Event, application: Application) -> dict[str, Any]:
     made_from = {name: value for name, value in event.payload.items() if name != "answer"}
     vector, book = decoded_vector(made_from.pop("vector")), made_from.get("book")
     if application.schema is not None and book is not None:
@@ -216,7 +223,7 @@ def _told_features(found: CachedVector, application: Application) -> dict[str, A
         "evidence": None if evidence is None else evidence.to_json(),
         "vetoes": [
             {"kind": veto.kind.value, "name": veto.name, "message": veto.message}
-            for veto in vetoes(of_market, evidence, application.models.references(None))
+            for veto in application.models.vetoes(of_market, evidence, None)
         ],
     }
 

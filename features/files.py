@@ -5,9 +5,11 @@ What a bar file may hold, and what becomes of it:
 ==============================  ============================================================
 times without a zone            refused, unless a time zone is given
 a bar earlier than the last     refused
+bars closer than five minutes   refused
 the same bar twice              dropped and counted; refused if the closes differ
 a close that is no price        refused
 bars outside the session        dropped and counted
+a start on no full five minutes refused, in the session
 bars missing in a session       counted; features count bars, nothing is filled in
 times outside 1971 to 2199      refused
 ==============================  ============================================================
@@ -34,16 +36,19 @@ from numpy.typing import NDArray
 from config.settings import TradingHours
 from errors import InvalidRequest
 from features.bar_screen import missing_bars
-from features.bars import GREATEST_PRICE, LEAST_PRICE, BarSeries, utc_text
+from features.bars import BAR_SECONDS, GREATEST_PRICE, LEAST_PRICE, BarSeries, utc_text
 from features.clock import in_session
 from features.macro import MACRO_COLUMNS, MacroSeries
 from features.macro_screen import require_believable
+from features.macro_text import iso_date
 
 __all__ = ["BarFile", "read_bars", "read_macro"]
 
 _Date = TypeVar("_Date", bound=date)
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199
 _TIME, _DATE = "2025-01-02T13:00:00Z", "2025-01-02"
+_KIND_BY_SUFFIX = "Parquet if its name ends in .parquet, else CSV with a header"
+_LONGEST_QUOTE = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +86,7 @@ def read_bars(path: Path, hours: TradingHours, zone: ZoneInfo | None = None) -> 
     closes = _numbers(path, "close", table["close"])
     _require_prices(path, closes)
     repeated = _repetitions(path, starts, closes)
-    try:
-        every = BarSeries(starts[~repeated], closes[~repeated])
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{path}: {error.message}") from None
+    every = BarSeries(starts[~repeated], closes[~repeated])
     inside = in_session(every.starts, hours)
     if not inside.any():
         raise InvalidRequest(
@@ -92,6 +94,7 @@ def read_bars(path: Path, hours: TradingHours, zone: ZoneInfo | None = None) -> 
             f"{hours.end:%H:%M} {hours.timezone}; the first starts at {utc_text(every.starts[0])}"
         )
     bars = BarSeries(every.starts[inside], every.closes[inside])
+    _require_full_five_minutes(path, bars, np.flatnonzero(~repeated)[inside] + 1)
     return BarFile(
         bars=bars,
         rows=table.num_rows,
@@ -120,6 +123,7 @@ def read_macro(
     """
     table = _read_table(path, ("date", *MACRO_COLUMNS))
     days = _parsed(path, "date", table["date"], _days)
+    _require_dates_in_order(path, days)
     columns = {name: _numbers(path, name, table[name], may_be_empty=True) for name in MACRO_COLUMNS}
     try:
         macro = MacroSeries.from_table(days, columns)
@@ -135,29 +139,40 @@ def read_macro(
 def _read_table(path: Path, columns: tuple[str, ...]) -> Any:
     """Read a table whose CSV columns are text: what is wrong with a cell is said row by row."""
     as_text = pa.csv.ConvertOptions(column_types={name: pa.string() for name in columns})
+    if path.is_dir():
+        raise InvalidRequest(f"{path} is a directory; name the file in it")
     try:
         table = (
-            pq.read_table(path)
+            pq.read_table(path, partitioning=None)
             if path.suffix == ".parquet"
             else pa.csv.read_csv(path, convert_options=as_text)
         )
+        names = table.column_names
     except FileNotFoundError:
         raise InvalidRequest(f"{path} does not exist") from None
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidRequest(f"{path} cannot be read as a table: {reason}") from None
-    missing = [name for name in columns if name not in table.column_names]
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = _printable(str(error).splitlines()[0].rstrip("."))
+        raise InvalidRequest(
+            f"{path} cannot be read as a table: {reason}; it must be {_KIND_BY_SUFFIX}"
+        ) from None
+    missing = [name for name in columns if name not in names]
     if missing:
         raise InvalidRequest(
-            f"{path} lacks the column {missing[0]!r}; it needs {', '.join(columns)} and has "
-            f"{', '.join(table.column_names)}"
+            f"{path} lacks the column {missing[0]!r}; it needs {', '.join(columns)}, separated by "
+            f"commas, and has {_printable(', '.join(names))}"
         )
-    twice = [name for name in columns if table.column_names.count(name) > 1]
+    twice = [name for name in columns if names.count(name) > 1]
     if twice:
         raise InvalidRequest(f"{path} has more than one column {twice[0]!r}; keep the right one")
     if table.num_rows == 0:
         raise InvalidRequest(f"{path} has no rows below its header")
     return table
+
+
+def _printable(text: str) -> str:
+    """Text on one line, though it may quote a file that is none."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return f"{shown[:_LONGEST_QUOTE]}…" if len(shown) > _LONGEST_QUOTE else shown
 
 
 def _instants(path: Path, column: Any, zone: ZoneInfo | None) -> NDArray[np.int64]:
@@ -236,6 +251,16 @@ def _in_microseconds(path: Path, name: str, column: Any) -> Any:
         ) from None
 
 
+def _require_dates_in_order(path: Path, days: NDArray[np.int64]) -> None:
+    later = np.diff(days) > 0
+    if not later.all():
+        row = int(np.argmin(later)) + 1
+        raise InvalidRequest(
+            f"{path}, row {row + 1}: {iso_date(int(days[row]))} follows "
+            f"{iso_date(int(days[row - 1]))}; sort the file by date, each once"
+        )
+
+
 def _numbers(
     path: Path, name: str, column: Any, *, may_be_empty: bool = False
 ) -> NDArray[np.float64]:
@@ -275,6 +300,17 @@ def _require_prices(path: Path, closes: NDArray[np.float64]) -> None:
         )
 
 
+def _require_full_five_minutes(path: Path, bars: BarSeries, rows: NDArray[np.int64]) -> None:
+    uneven = bars.starts % BAR_SECONDS != 0
+    if uneven.any():
+        first = int(np.argmax(uneven))
+        raise InvalidRequest(
+            f"{path}, row {rows[first]}: the bar at {utc_text(bars.starts[first])} does not start "
+            "on a full five minutes, and the service takes no such bar; give bars of 300 s by "
+            "their starts"
+        )
+
+
 def _repetitions(
     path: Path, starts: NDArray[np.int64], closes: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
@@ -285,6 +321,13 @@ def _repetitions(
         raise InvalidRequest(
             f"{path}, row {row + 1}: the bar at {utc_text(starts[row])} is earlier than the one "
             "before it; sort the file by time"
+        )
+    close = (steps > 0) & (steps < BAR_SECONDS)
+    if close.any():
+        row = int(np.argmax(close)) + 1
+        raise InvalidRequest(
+            f"{path}, row {row + 1}: the bar at {utc_text(starts[row])} follows the one at "
+            f"{utc_text(starts[row - 1])}; bars must be five minutes or more apart"
         )
     repeated = np.concatenate([[False], steps == 0])
     disagree = repeated & np.concatenate([[False], np.diff(closes) != 0])
