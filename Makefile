@@ -13,7 +13,7 @@ export BENTOML_DO_NOT_TRACK := true
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench lint types bundle image export-env train-demo lock clean
+.PHONY: help serve replay test check bench lint types bundle image export-env train-demo lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,11 @@ $(VENV)/test: $(VENV)/runtime requirements/test.txt
 serve: export MLOPS_ENVIRONMENT ?= development
 serve: $(VENV)/runtime ## Serve on http://127.0.0.1:8090 in development, on an embedded store
 	$(BIN)/bentoml serve . --host $(HOST) --port $(PORT)
+
+replay: OUT ?= var/replay/$(shell date +%Y%m%dT%H%M%S)
+replay: $(VENV)/runtime ## Replay history through the live code: BARS=file MACRO=file [OUT=folder]
+	@test -n "$(BARS)" || { echo "say which bars: make replay BARS=bars.csv MACRO=macro.csv"; exit 2; }
+	$(BIN)/usdcop replay "$(BARS)" $(if $(MACRO),--macro "$(MACRO)",--allow-missing-macro) --out "$(OUT)" $(REPLAY)
 
 test: $(VENV)/test ## Run all tests
 	$(BIN)/python -m pytest

@@ -124,6 +124,7 @@ def build(
     store: ModelStore | None = None,
     world: World | None = None,
     documents: Documents | None = None,
+    live: Mapping[str, str] | None = None,
     offer: bool = True,
 ) -> Application:
     """Choose the models, load them, join the parts, and put the configuration on record.
@@ -134,12 +135,14 @@ def build(
         store: of models; by default the BentoML model store of this machine.
         world: time and randomness; by default the real ones.
         documents: where bars and macro values are kept; by default the store of the settings.
+        live: model name to version; by default those that were promoted on record.
         offer: put limits and models on record; in force they are if the book has none yet.
 
     Raises:
         ServiceError: a part does not fit; one line that says which.
     """
-    live = ledger.head().state.live_models
+    if live is None:
+        live = ledger.head().state.live_models
     resolved = choose_models(settings, live, store or BentoModelStore(), SHIPPED_MODELS)
     world = world or World()
     application = _assemble(settings, ledger, resolved, world, documents)

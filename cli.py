@@ -18,6 +18,7 @@ from commands.keys import keys
 from commands.ledger import ledger
 from commands.models import models
 from commands.reference import reference
+from commands.replay import replay_history
 from config.load import LoadedSettings, load_settings
 from config.settings import Settings
 from errors import RequestError, ServiceError
@@ -65,7 +66,9 @@ def usdcop(context: click.Context) -> None:
     context.ensure_object(Program)
 
 
-for command in (bundle, config, drift, export, features, keys, ledger, models, reference):
+for command in (
+    bundle, config, drift, export, features, keys, ledger, models, reference, replay_history,
+):  # fmt: skip
     usdcop.add_command(command)
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "open_book",
     "open_ledger",
     "open_raw_book",
+    "own_ledger",
     "readable_ledger",
     "served_ledger",
     "served_redis",
@@ -112,6 +113,15 @@ def open_ledger(settings: Settings, *, create: bool) -> Ledger:
     if settings.redis.host is None:
         return SqliteLedger(Path(settings.state_path), create=create)
     return _redis_ledger(settings, create=create)
+
+
+def own_ledger(path: Path) -> Ledger:
+    """A new file for a ledger that is no live book's, such as that of a replay.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    return SqliteLedger(path, create=True)
 
 
 def _redis_ledger(settings: Settings, *, create: bool, lazy: bool = False) -> RedisLedger:

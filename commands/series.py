@@ -20,7 +20,7 @@ from features.macro import MacroSeries
 from features.schema import USDCOP_M5, Schema
 from schemas import feature_schema
 
-__all__ = ["INPUT_FILE", "Series", "read_series", "series_options"]
+__all__ = ["INPUT_FILE", "ZONE", "Series", "compute_vectors", "read_series", "series_options"]
 
 INPUT_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -51,10 +51,13 @@ class _Zone(click.ParamType[ZoneInfo]):
             self.fail(f"{value!r} is no IANA time zone; for example America/Bogota", param, ctx)
 
 
+ZONE = _Zone()
+
+
 def series_options(command: Command) -> Command:
     """BARS, and what belongs to it."""
     for option in (
-        click.option("--timezone", type=_Zone(), help="Zone of times that carry none."),
+        click.option("--timezone", type=ZONE, help="Zone of times that carry none."),
         click.option("--confirm", is_flag=True, help="Macro values that look wrong are meant."),
         click.option(
             "--allow-missing-macro",
@@ -90,13 +93,18 @@ def read_series(
     file = read_bars(bars, settings.trading_hours, timezone)
     values = None if macro is None else read_macro(macro, confirm=confirm)
     schema = feature_schema(settings) or USDCOP_M5
-    vectors = _with_progress(file.bars, values, settings.trading_hours, schema)
+    vectors = compute_vectors(file.bars, values, settings.trading_hours, schema)
     return Series(file, values, vectors, schema)
 
 
-def _with_progress(
+def compute_vectors(
     bars: BarSeries, macro: MacroSeries | None, hours: TradingHours, schema: Schema
 ) -> FeatureSeries:
+    """The vectors of bars, under a progress bar.
+
+    Raises:
+        NotReady: no bar has enough history.
+    """
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("computing features", total=max(len(bars) - WINDOW + 1, 0))
         return compute_series(
