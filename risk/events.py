@@ -236,7 +236,8 @@ def stamp(draft: Draft, *, sequence: int, previous_hash: str) -> Event:
     """Give a draft its place and its hash.
 
     Raises:
-        ValueError: the payload holds NaN, an infinity or something that JSON has no word for.
+        ValueError: the payload holds NaN or an infinity.
+        TypeError: it holds something that JSON has no word for.
     """
     return sealed(
         {

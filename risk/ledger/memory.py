@@ -110,7 +110,7 @@ class MemoryLedger:
         """Nothing is held open."""
 
     def _keep(self, draft: Draft, event: Event) -> None:
-        # A copy is as long as what it holds; what orjson returns keeps the room that it was made in.
+        # A copy takes the room of what it holds; what orjson returns, that which it was made in.
         body = bytes(memoryview(event.body))
         kind, event_id = event.kind.value, draft.event_id
         record = Record(event.sequence, kind, event_id, draft.key, event.hash, body)
