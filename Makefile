@@ -50,9 +50,10 @@ types: $(VENV)/test
 
 check: lint types test ## Lint, types, tests
 
-bench: $(VENV)/test ## Print the figures of features and vetoes (on your own with BARS=file MACRO=file)
+bench: $(VENV)/test ## Print the figures of features, vetoes, replay (on your own with BARS=file MACRO=file)
 	$(BIN)/python -m benchmarks.features $(if $(BARS),--bars "$(BARS)") $(if $(MACRO),--macro "$(MACRO)")
 	$(BIN)/python -m benchmarks.vetoes $(if $(BARS),--bars "$(BARS)") $(if $(MACRO),--macro "$(MACRO)") $(VETOES)
+	$(BIN)/python -m benchmarks.replay $(if $(MACRO),--bars "$(BARS)" --macro "$(MACRO)")
 
 bundle: $(VENV)/runtime ## Build a Bento with the live versions of the models pinned in it
 	$(BIN)/usdcop bundle

@@ -143,17 +143,17 @@ def _rules(settings: Settings, options: Mapping[str, Any]) -> Rules:
 
 def _live_versions(settings: Settings, chosen: Sequence[str]) -> dict[str, str]:
     """Those on record for the book of these settings, and what was asked for in their place."""
-    promotions = open_promotions(settings)
-    live = dict(promotions.current())
+    named: dict[str, str] = {}
+    known = {model.name for model in settings.enabled_models}
     for text in chosen:
         name, equals, version = text.partition("=")
-        known = [model.name for model in settings.enabled_models]
         if not equals or name not in known:
             raise InvalidRequest(
-                f"--models {text}: write NAME=VERSION, with a name among {', '.join(known)}"
+                f"--models {text}: write NAME=VERSION, with a name among {', '.join(sorted(known))}"
             )
-        live[name] = version
-    return live
+        named[name] = version
+    # A ledger that is away is no obstacle where nothing is asked of it.
+    return named if known == named.keys() else {**open_promotions(settings).current(), **named}
 
 
 def _run_one(plan: Plan, as_it_was: Mapping[int, AsItWas], options: Mapping[str, Any]) -> None:

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-import numpy as np
-
 from risk.state import CauseKind, OperatorMode, RiskState
 from simulation.history import History
 from simulation.router import Step
-from simulation.run import DECISION_COLUMNS, Episode
+from simulation.run import DECISION_COLUMNS, Episode, decision_columns
 
 __all__ = ["Recorder"]
 
@@ -54,14 +52,7 @@ class Recorder:
 
     def decisions(self) -> dict[str, Any]:
         """Columns by the names in `DECISION_COLUMNS`."""
-        columns: dict[str, Any] = dict(self._rows)
-        for name in ("decided_at", "bar_at"):
-            columns[name] = np.array(columns[name], dtype="datetime64[us]")
-        for name in ("close", "confidence", "size", "position", "sell", "hold", "buy"):
-            columns[name] = np.array(columns[name], dtype=np.float64)
-        for name in ("approved", "reduces", "probe"):
-            columns[name] = np.array(columns[name], dtype=bool)
-        return columns
+        return decision_columns(self._rows)
 
     def _keep(self, index: int, answer: Mapping[str, Any], position: float) -> None:
         rows, recommendation = self._rows, answer["position_recommendation"]

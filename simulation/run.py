@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulation.trades import Trade
 
-__all__ = ["DECISION_COLUMNS", "Episode", "Run"]
+__all__ = ["DECISION_COLUMNS", "Episode", "Run", "decision_columns"]
 
 DECISION_COLUMNS = (
     "decision_id", "decided_at", "bar_at", "close", "raw_signal", "signal", "confidence",
@@ -25,6 +25,21 @@ DECISION_COLUMNS = (
 fraction of capital, NaN without an approval; `position` is the signed fraction that was held when
 it was decided; `sell`, `hold`, `buy` are the probabilities; `reasons` joins them with "; ".
 """
+
+
+_TYPES: Final = {
+    **dict.fromkeys(("decided_at", "bar_at"), "datetime64[us]"),
+    **dict.fromkeys(("close", "confidence", "size", "position", "sell", "hold", "buy"), "float64"),
+    **dict.fromkeys(("approved", "reduces", "probe"), "bool"),
+}
+
+
+def decision_columns(listed: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """`Run.decisions` of plain lists; instants are microseconds since 1970-01-01 UTC."""
+    return {
+        name: np.array(listed[name], _TYPES[name]) if name in _TYPES else listed[name]
+        for name in DECISION_COLUMNS
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,21 +8,14 @@ from typing import Any, Final
 import numpy as np
 
 from features.bars import BAR_SECONDS
-from simulation.run import DECISION_COLUMNS
+from simulation.run import DECISION_COLUMNS, decision_columns
 
 LATENCY_US: Final = 500_000
 
 
-def decision_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows as `Run.decisions` holds them: columns of arrays and lists."""
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in DECISION_COLUMNS}
-    for name in ("decided_at", "bar_at"):
-        columns[name] = np.array(columns[name], dtype="datetime64[us]")
-    for name in ("close", "confidence", "size", "position", "sell", "hold", "buy"):
-        columns[name] = np.array(columns[name], dtype=np.float64)
-    for name in ("approved", "reduces", "probe"):
-        columns[name] = np.array(columns[name], dtype=bool)
-    return columns
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Rows as `Run.decisions` holds them."""
+    return decision_columns({name: [row[name] for row in rows] for name in DECISION_COLUMNS})
 
 
 def a_decision(known_at: int, close: float, **changes: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from risk.verdict import RiskStatus
 from simulation.fills import Costs
 from simulation.run import Episode, Run
 from simulation.trades import ExitReason, Trade
-from tests.simulation.decided import LATENCY_US, a_decision, decision_columns
+from tests.simulation.decided import LATENCY_US, a_decision, columns_of
 
 BARS_PER_DAY: Final = 60
 DAYS: Final = (date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 4))
@@ -95,7 +95,7 @@ def a_quiet_run(**changes: Any) -> Run:
     quiet: dict[str, Any] = {
         "equity": nothing,
         "positions": nothing,
-        "decisions": decision_columns([]),
+        "decisions": columns_of([]),
         "trades": (),
         "episodes": (),
         "expired": 0,
@@ -195,7 +195,7 @@ def _decisions(times: NDArray[np.int64], closes: NDArray[np.float64]) -> dict[st
     for bar, (time, close) in enumerate(zip(times.tolist(), closes.tolist(), strict=True)):
         row = approved.get(bar) or _refusal(bar)
         rows.append(a_decision(time, close, position=held[bar], **row))
-    return decision_columns(rows)
+    return columns_of(rows)
 
 
 def _approval(planned: Planned, *, exits: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulation.calibration import calibration, calibration_of, edges_of, was_right
 from simulation.run import Run
-from tests.simulation.decided import a_decision, decision_columns
+from tests.simulation.decided import a_decision, columns_of
 from tests.simulation.runs import BARS_PER_DAY, a_quiet_run, a_run
 
 pairs = st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60)
@@ -27,7 +27,7 @@ def saying(signals: dict[int, str], closes: dict[int, float], confidence: float 
         a_decision(int(run.times[bar]), float(prices[bar]), raw_signal=said, confidence=confidence)
         for bar, said in signals.items()
     ]
-    return a_quiet_run(closes=prices, decisions=decision_columns(decisions))
+    return a_quiet_run(closes=prices, decisions=columns_of(decisions))
 
 
 def right(run: Run, bars: int = 1) -> list[bool]:

@@ -17,7 +17,7 @@ from simulation.decision_counts import decision_counts
 from simulation.limits_neared import limits_neared
 from simulation.run import Episode, Run
 from simulation.summary import summary
-from tests.simulation.decided import a_decision, decision_columns
+from tests.simulation.decided import a_decision, columns_of
 from tests.simulation.earned import a_run_of
 from tests.simulation.runs import BARS_PER_DAY, DAYS, a_quiet_run, a_run
 
@@ -43,7 +43,7 @@ def deciding(found: list[tuple[int, RiskStatus, str]]) -> Run:
         )
         for bar, status, signal in found
     ]
-    return a_quiet_run(decisions=decision_columns(decisions))
+    return a_quiet_run(decisions=columns_of(decisions))
 
 
 @given(rows)
@@ -104,7 +104,7 @@ def test_approvals_are_told_as_entries_and_exits() -> None:
 
 def test_a_status_of_another_version_is_counted_last() -> None:
     decision = a_decision(int(MORNING.timestamp()), 4_000.0, risk_status="BEFORE_OUR_TIME")
-    columns = decision_columns([decision, a_decision(int(MORNING.timestamp()), 4_000.0)])
+    columns = columns_of([decision, a_decision(int(MORNING.timestamp()), 4_000.0)])
     told = decision_counts(a_quiet_run(decisions=columns))
     assert list(told["by_status"]) == ["HOLD_SIGNAL", "BEFORE_OUR_TIME"]
 
