@@ -86,9 +86,8 @@ def replay_history(context: Context, /, **options: Any) -> None:
 
     BARS is a CSV or Parquet file with the columns time (start of the five-minute bar) and close.
     """
-    out, explained = options["out"], options["explain"]
-    if out is None and explained is None:
-        raise click.UsageError("say where the run goes: --out FOLDER (or --explain DATE alone)")
+    _refuse_contradictions(options)
+    out: Path | None = options["out"]
     if out is not None:
         refuse_existing(out)
     settings = _settings(context, options["file"])
@@ -103,10 +102,20 @@ def replay_history(context: Context, /, **options: Any) -> None:
         description=read.told,
     )
     collect_less()
-    if varied:
+    if varied and out is not None:
         _run_grid(plan, varied, out, options["jobs"])
     else:
         _run_one(plan, read.as_it_was, options)
+
+
+def _refuse_contradictions(options: Mapping[str, Any]) -> None:
+    out, explained, varied = options["out"], options["explain"], options["vary"]
+    if out is None and explained is None:
+        raise click.UsageError("say where the run goes: --out FOLDER (or --explain DATE alone)")
+    if out is None and (options["keep"] or varied):
+        raise click.UsageError("--ledger and --vary need a folder: --out FOLDER")
+    if varied and (options["keep"] or explained is not None):
+        raise click.UsageError("a grid keeps no ledger and explains no day: replay that run alone")
 
 
 def _settings(context: Context, file: Path | None) -> Settings:
@@ -179,11 +188,9 @@ def _run_one(plan: Plan, as_it_was: Mapping[int, AsItWas], options: Mapping[str,
 def _run_grid(
     plan: Plan,
     varied: Sequence[tuple[dict[str, str], Settings]],
-    out: Path | None,
+    out: Path,
     jobs: int | None,
 ) -> None:
-    if out is None:
-        raise click.UsageError("a grid needs a folder: --out FOLDER")
     with new_folder(out) as folder:
         cells = [
             Cell(cell, settings, folder / f"{number:03}")

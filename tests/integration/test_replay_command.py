@@ -206,6 +206,22 @@ def test_what_cannot_be_replayed_is_told_in_a_line_and_leaves_nothing(
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".run")] == []
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--ledger", "--explain", "2022-01-18"), "--ledger and --vary need a folder"),
+        (("--vary", "capital_usd=1,2", "--ledger", "--out", "run"), "a grid keeps no ledger"),
+        ((), "say where the run goes"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    files: tuple[Path, Path], options: tuple[str, ...], told: str
+) -> None:
+    result = run(files[0], "--macro", files[1], *options)
+    assert result.exit_code == 2
+    assert told in " ".join(result.output.replace("│", " ").split())
+
+
 def test_a_folder_that_is_there_is_refused_before_anything_is_read(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
