@@ -63,7 +63,8 @@ def _receive(plan: Plan) -> None:
 
 def _run_cell(cell: Cell) -> dict[str, Any]:
     (base,) = _base
-    run = replay(replace(base, settings=cell.settings))
+    rules = replace(base.rules, capital_usd=cell.settings.capital_usd)
+    run = replay(replace(base, settings=cell.settings, rules=rules))
     told = summary(run)
     cell.folder.mkdir()
     write_json(cell.folder / "summary.json", told)

@@ -154,8 +154,10 @@ def test_a_grid_is_one_table_and_a_folder_for_each_combination(
     assert [row["folder"] for row in rows] == ["001", "002", "003", "004"]
     assert [row["risk_limits.min_confidence"] for row in rows] == ["0.6", "0.6", "0.78", "0.78"]
     assert rows[2]["refused"]["LOW_CONFIDENCE"] > rows[0]["refused"]["LOW_CONFIDENCE"]
-    # Fractions of capital do not depend on how much it is.
+    # Fractions of capital do not depend on how much it is; US dollars do.
     assert rows[0]["pnl_percent"] == pytest.approx(rows[1]["pnl_percent"])
+    half, whole = (read(tmp_path / "grid" / name)["metrics"] for name in ("001", "002"))
+    assert half["pnl_usd"] == pytest.approx(whole["pnl_usd"] / 2)
     one = run(bars, "--macro", macro, "--out", tmp_path / "one")
     assert one.exit_code == 0, one.output
     assert read(tmp_path / "grid" / "002") == read(tmp_path / "one")
