@@ -79,8 +79,8 @@ def _course_note(run: Run) -> str:
     return (
         f'<p class="note">{thinned}{marked}Equity is marked to market at every close. Drawdown is '
         "what the risk gate judges: below the highest realised equity. A limit keeps entries out; "
-        "it closes no position, so a price may jump across it. Trades are shown by a click on "
-        "their name above the plot.</p>"
+        "it closes no position, so a price may jump across it. A click on a name above the plot "
+        "shows or hides what it stands for, trades among it.</p>"
     )
 
 

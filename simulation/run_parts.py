@@ -66,7 +66,7 @@ def key_figures(summary: Mapping[str, Any]) -> str:
     figures = [
         ("P&L", f"{pnl:+.2%}", f"{metrics['pnl_usd']:+,.0f} USD", gain_or_loss(pnl)),
         ("Sharpe", _or_dash(metrics["sharpe"], ".2f"), "of daily returns, a year", ""),
-        ("Drawdown of the gate", f"{drawdown['worst']:.2%}",
+        ("Drawdown", f"{drawdown['worst']:.2%}",
          f"limit {_or_dash(drawdown['limit'])}; from the peak "
          f"{metrics['max_drawdown']['depth']:.2%}", ""),
         ("Worst day", f"{limits['max_daily_loss']['worst']:.2%}",
@@ -175,6 +175,6 @@ def episodes_part(run: Run) -> str:
         since = f"{episode.since.astimezone(zone):%Y-%m-%d %H:%M}"
         rows.append((text(kind), text(since), text(until), lasted))
     return (
-        f"<details><summary>{len(rows):,} episodes of breaker and halts</summary>"
+        f"<details><summary>Episodes of breaker and halts: {len(rows):,}</summary>"
         f"{table(('What', 'Since', 'Until', 'Lasted'), rows)}</details>"
     )
