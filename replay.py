@@ -39,12 +39,14 @@ from simulation.router import Router, Rules
 from simulation.run import Run
 from stores.documents import MemoryDocuments
 
-__all__ = ["DeskService", "Plan", "SimulatedClock", "collect_less", "replay"]
+__all__ = ["CALLER", "SEED", "DeskService", "Plan", "SimulatedClock", "collect_less", "replay"]
 
 CALLER = "replay"
 """Who decides and reports, as it goes on record."""
 
-_SEED = 0
+SEED = 0
+"""Of the random part of identifiers."""
+
 _KEPT_DECISIONS = 1_000
 
 
@@ -244,7 +246,7 @@ def _application(plan: Plan, clock: SimulatedClock, ledger: Ledger | None) -> Ap
         update={"redis": settings.redis.model_copy(update={"host": None})}
     )
     # Equal runs have equal identifiers, and with them equal ledgers.
-    numbers = random.Random(_SEED)  # noqa: S311 - nothing secret is made of them
+    numbers = random.Random(SEED)  # noqa: S311 - nothing secret is made of them
     world = World(clock=clock, timer=lambda: 0, random_bytes=numbers.randbytes)
     return build(
         embedded,

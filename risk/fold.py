@@ -67,13 +67,7 @@ def fold(state: RiskState, event: Happening) -> RiskState:
     step = _STEPS.get(event.kind)
     if step is None or not changes_state(event.kind, event.payload):
         return state
-    rolled = roll(state, event.day)
-    changed = step(rolled, event)
-    if changed is rolled:
-        return replace(rolled, sequence=event.sequence)
-    # The step has just made it: nobody has seen it yet, and a second copy costs as much as a step.
-    object.__setattr__(changed, "sequence", event.sequence)
-    return changed
+    return replace(step(roll(state, event.day), event), sequence=event.sequence)
 
 
 def _decision(state: RiskState, event: Happening) -> RiskState:

@@ -28,7 +28,6 @@ class Recorder:
     Attributes:
         equity: realised and open P&L after each bar.
         positions: held after each bar.
-        episodes: that have ended.
     """
 
     def __init__(self, history: History, latency: timedelta, days: list[int]) -> None:

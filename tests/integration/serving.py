@@ -30,7 +30,7 @@ import service
 from application import Application, World
 from config.environment import OURS, SHORT_NAMES
 from deployment import DEPLOYMENT
-from replay import _SEED
+from replay import SEED
 from tests.integration.running import SteppedClock
 
 __all__ = ["HttpCaller", "Served", "served", "stepped_world"]
@@ -55,7 +55,7 @@ class SameBytes:
 
 def stepped_world(clock: Callable[[], datetime]) -> World:
     """A world like that of a replay: the same calls have the same times and names."""
-    return World(clock=clock, timer=lambda: 0, random_bytes=SameBytes(_SEED))
+    return World(clock=clock, timer=lambda: 0, random_bytes=SameBytes(SEED))
 
 
 class HttpCaller:

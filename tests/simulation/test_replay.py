@@ -14,16 +14,20 @@ import pytest
 from config.load import load_settings
 from config.settings import Settings
 from examples.trading_data import simulated_series
+from features.compute import compute_series
 from ledgers import own_ledger
 from replay import Plan, replay
+from risk.events import EventKind
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.sqlite import SqliteLedger
 from risk.verification import examine
+from schemas import feature_schema
 from simulation.fills import Costs
 from simulation.history import History
 from simulation.inputs import history_of_bars
 from simulation.router import Rules
 from simulation.run import DECISION_COLUMNS, Run
+from tests.integration.test_own_schema import configured
 
 
 @cache
@@ -152,3 +156,32 @@ def test_vectors_that_lack_leave_the_bar_undecided() -> None:
     run = replay(plan(history=replace(whole, rows=rows)))
     assert len(run.decisions["decision_id"]) == (rows >= 0).sum()
     assert len(run.equity) == len(whole)
+
+
+def test_a_policy_that_sees_the_book_is_asked_anew_at_every_bar(
+    bentoml_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del bentoml_home
+    own = load_settings({}, configured(tmp_path)).settings
+    schema = feature_schema(own)
+    assert schema is not None
+    bars, macro, _ = simulated_series(10, seed=77)
+    vectors = compute_series(bars, macro, hours=own.trading_hours, schema=schema)
+    history = history_of_bars(bars, macro, vectors, own.trading_hours)
+    ledger = MemoryLedger()
+    run = replay(plan(own, history), ledger=ledger)
+
+    decisions = ledger.recent([EventKind.DECISION], limit=100_000)
+    seen = {event.payload["book"]["position"] for event in decisions}
+    assert {0.0, *(trade.size for trade in run.trades)} <= seen
+    assert len(seen) > 1
+
+    # Asked ahead or not, it says the same.
+    monkeypatch.setattr("replay._prepared", lambda models, _: models)
+    assert replay(plan(own, history)).ledger_head == run.ledger_head
+
+
+def test_models_that_are_asked_ahead_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = replay(plan(history=market(9))).ledger_head
+    monkeypatch.setattr("replay._prepared", lambda models, _: models)
+    assert replay(plan(history=market(9))).ledger_head == ahead
