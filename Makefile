@@ -13,7 +13,7 @@ export BENTOML_DO_NOT_TRACK := true
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve replay test check bench lint types bundle image export-env train-demo lock clean
+.PHONY: help serve replay test check bench bench-quick lint types bundle image export-env train-demo lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,10 +50,15 @@ types: $(VENV)/test
 
 check: lint types test ## Lint, types, tests
 
-bench: $(VENV)/test ## Print the figures of features, vetoes, replay (on your own with BARS=file MACRO=file)
+bench: $(VENV)/test ## Print the figures of serving, features, vetoes, replay (the last three on your own with BARS=file MACRO=file)
+	$(BIN)/python -m benchmarks.serving --json var/bench/serving.json --page var/bench/serving.html
+	$(BIN)/python -m pytest benchmarks/stages.py --benchmark-columns=min,median,iqr,rounds --benchmark-sort=fullname
 	$(BIN)/python -m benchmarks.features $(if $(BARS),--bars "$(BARS)") $(if $(MACRO),--macro "$(MACRO)")
 	$(BIN)/python -m benchmarks.vetoes $(if $(BARS),--bars "$(BARS)") $(if $(MACRO),--macro "$(MACRO)") $(VETOES)
-	$(BIN)/python -m benchmarks.replay $(if $(MACRO),--bars "$(BARS)" --macro "$(MACRO)")
+	$(BIN)/python -m benchmarks.replay --rounds 2 $(if $(MACRO),--bars "$(BARS)" --macro "$(MACRO)")
+
+bench-quick: $(VENV)/test ## Print the figures of serving in under a minute, roughly
+	$(BIN)/python -m benchmarks.serving --quick
 
 bundle: $(VENV)/runtime ## Build a Bento with the live versions of the models pinned in it
 	$(BIN)/usdcop bundle

@@ -5,9 +5,8 @@ replay compares are the same thing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,7 @@ __all__ = ["Judged", "batch_row", "decision_answer", "system_error_answer", "sys
 _NOTHING_KNOWN = dict.fromkeys((action.value for action in ACTIONS), 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """A signal after the gate.
 
     Attributes:
@@ -80,11 +78,11 @@ def decision_answer(
     checked = judged.checked
     answer = {
         "decision_id": decision_id,
-        "signal": judged.signal.value,
-        "raw_signal": judged.raw_signal.value,
+        "signal": str(judged.signal),
+        "raw_signal": str(judged.raw_signal),
         "confidence": judged.confidence,
         "approved": judged.approved,
-        "risk_status": judged.status.value,
+        "risk_status": str(judged.status),
         "reasons": list(judged.verdict.reasons) if checked else [],
         "checks": _checks(judged.verdict) if checked else [],
         "action_probs": _probabilities(prediction.probabilities[0]),
@@ -151,12 +149,12 @@ def batch_row(
     passed = verdict.approved
     sell, hold, buy = probabilities
     return {
-        "signal": (signal if passed or not checked else Signal.HOLD).value,
-        "raw_signal": signal.value,
+        "signal": str(signal if passed or not checked else Signal.HOLD),
+        "raw_signal": str(signal),
         "confidence": confidence,
         "approved": False,
         "would_approve": checked and passed,
-        "risk_status": told_status(verdict.status, checked=checked, dry_run=True).value,
+        "risk_status": str(told_status(verdict.status, checked=checked, dry_run=True)),
         "reduces": verdict.reduces,
         "action_probs": {"SELL": sell, "HOLD": hold, "BUY": buy},
     }

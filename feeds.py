@@ -13,7 +13,6 @@ from errors import ConfigurationError, RequestError
 from features.cache import FeatureCache, MemoryFeatureCache
 from features.fallback_cache import FallbackFeatureCache
 from features.feed import MarketFeed
-from features.files import read_bars, read_macro
 from features.redis_cache import RedisFeatureCache
 from features.schema import Schema
 from ledgers import served_redis, unhurried_redis
@@ -79,6 +78,9 @@ def prepare_market(settings: Settings, now: datetime) -> None:
         _make_folder(settings)
     if market.bars_file is None and market.macro_file is None:
         return
+    # pyarrow behind it is 36 MB, for which a worker has no use.
+    from features.files import read_bars, read_macro  # noqa: PLC0415 - see above
+
     # Nobody waits for this: a busy server may take its time.
     documents = _documents(settings, unhurried_redis(settings))
     memory = MemoryFeatureCache(settings.book, settings.cache)

@@ -9,10 +9,10 @@ an answer goes out only when it is on record (a `SYSTEM_ERROR` alone may go out 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from answers import Judged, decision_answer, system_error_answer
 from config.settings import RiskLimits
@@ -25,7 +25,7 @@ from reading import Models, Reading, book_values, read
 from resubmission import Repeat, answer_again
 from risk.acts import Act
 from risk.calendar import SessionCalendar, SessionStatus
-from risk.events import Draft, EventKind
+from risk.events import Draft, Event, EventKind
 from risk.fixed_point import to_nano
 from risk.fold import roll
 from risk.gate import judge
@@ -37,7 +37,19 @@ from risk.sizing import PositionRecommendation, close_out, recommend
 from risk.state import OperatorMode, RiskState
 from risk.verdict import Candidate, RiskStatus, Situation, Verdict
 
-__all__ = ["Desk", "decide", "decide_without_knowing", "obey_halt_file"]
+__all__ = [
+    "Decided",
+    "Desk",
+    "approval_of",
+    "ask_models",
+    "decide",
+    "decided",
+    "decided_without_knowing",
+    "judged",
+    "obey_halt_file",
+    "reads_book",
+    "told",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,25 @@ class Desk:
         )
 
 
+class Decided(NamedTuple):
+    """A decision that is on record, if it could be, and that nobody has been told of yet.
+
+    Attributes:
+        request: what was asked.
+        answer: what will be answered.
+        started: when it was asked, by the desk's timer.
+    """
+
+    request: DecisionRequest
+    answer: dict[str, Any]
+    started: int
+
+    @property
+    def must_last(self) -> bool:
+        """Whether it may be told only once it would survive the loss of power."""
+        return bool(self.answer["approved"])
+
+
 def decide(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
     """Turn one observation into a decision on record.
 
@@ -95,6 +126,16 @@ def decide(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
         InvalidRequest: `model_name` names no loaded model, or a shadow that is asked to trade.
         Conflict: an approval with other content has this order id.
     """
+    (answer,) = told([decided(request, desk)], desk)
+    return answer
+
+
+def decided(request: DecisionRequest, desk: Desk) -> Decided:
+    """The same, but for what `told` sees to.
+
+    Raises:
+        InvalidRequest, Conflict: as `decide`.
+    """
     started = desk.timer()
     now = desk.clock()
     decision_id = desk.new_id(now)
@@ -102,16 +143,40 @@ def decide(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
         answer = _decide(request, desk, now, decision_id)
     except InferenceFault as fault:
         answer = _record_fault(request, str(fault), desk, now, decision_id)
-    except LedgerRegressed as fault:
-        answer = _not_judged(
-            request, str(fault), now, decision_id, status=RiskStatus.LEDGER_REGRESSED
-        )
     except StoreError as fault:
-        answer = _not_judged(request, str(fault), now, decision_id)
-    elapsed = desk.timer() - started
-    answer["latency_ms"] = elapsed / 1e6
-    desk.observer.observe(_seen(answer, elapsed, request))
-    return answer
+        answer = _unknown(request, fault, now, decision_id)
+    return Decided(request, answer, started)
+
+
+def told(decisions: Sequence[Decided], desk: Desk) -> list[dict[str, Any]]:
+    """The answers, as they may go out: an approval only once it would survive the loss of power.
+
+    Approvals that are told together share one wait for the disk.
+    """
+    fault = None
+    if any(decision.must_last for decision in decisions):
+        try:
+            desk.ledger.persist()
+        except StoreError as error:
+            fault = error
+    answers = []
+    for decision in decisions:
+        answer = decision.answer
+        if fault is not None and decision.must_last:
+            answer = _unknown(decision.request, fault, desk.clock(), answer["decision_id"])
+        elapsed = desk.timer() - decision.started
+        answer["latency_ms"] = elapsed / 1e6
+        desk.observer.observe(_seen(answer, elapsed, decision.request))
+        answers.append(answer)
+    return answers
+
+
+def _unknown(
+    request: DecisionRequest, fault: StoreError, now: datetime, decision_id: str
+) -> dict[str, Any]:
+    regressed = isinstance(fault, LedgerRegressed)
+    status = RiskStatus.LEDGER_REGRESSED if regressed else RiskStatus.SYSTEM_ERROR
+    return _not_judged(request, str(fault), now, decision_id, status=status)
 
 
 def _decide(
@@ -122,7 +187,7 @@ def _decide(
     if again is not None:
         return again
     # A policy that sees the book is asked anew whenever the book has changed.
-    reading = None if _reads_book(request, desk) else _read(request, desk, None)
+    reading = None if reads_book(request, desk) else ask_models(request, desk)
     try:
         return _judge_and_record(request, reading, desk, now, decision_id)
     except KeyTaken:
@@ -133,11 +198,17 @@ def _decide(
         return again
 
 
-def _reads_book(request: DecisionRequest, desk: Desk) -> bool:
+def reads_book(request: DecisionRequest, desk: Desk) -> bool:
+    """Whether the models read where the book stands."""
     return request.fill_state and desk.schema is not None and bool(desk.schema.state_columns)
 
 
-def _read(request: DecisionRequest, desk: Desk, book: BookValues | None) -> Reading:
+def ask_models(request: DecisionRequest, desk: Desk, book: BookValues | None = None) -> Reading:
+    """What the models say about one observation, and what speaks against it.
+
+    Raises:
+        InvalidRequest, InferenceFault: as `reading.read`.
+    """
     reading = read(request, desk.models, desk.schema, book)
     if reading.vetoes:
         names = tuple((veto.kind.value, veto.name) for veto in reading.vetoes)
@@ -147,14 +218,19 @@ def _read(request: DecisionRequest, desk: Desk, book: BookValues | None) -> Read
 
 def _repeated(request: DecisionRequest, desk: Desk, now: datetime) -> dict[str, Any] | None:
     """The answer to an order that is approved already; None for one that is not."""
-    if request.order_id is None or not request.tradable:
-        return None
-    approval = desk.ledger.by_key(order_key(request.order_id))
-    if approval is None:
+    approval = approval_of(request, desk)
+    if approval is None or request.order_id is None:
         return None
     return answer_again(
         Repeat(approval, request.content(), request.order_id), desk.act(now, request.caller)
     )
+
+
+def approval_of(request: DecisionRequest, desk: Desk) -> Event | None:
+    """The approval that the order of a request is bound to already."""
+    if request.order_id is None or not request.tradable:
+        return None
+    return desk.ledger.by_key(order_key(request.order_id))
 
 
 def obey_halt_file(desk: Desk, now: datetime) -> None:
@@ -189,17 +265,29 @@ def _judge_and_record(
         if again is not None:
             return again
         tried = True
-        state = roll(stored, session.day)
-        seen = reading or _read(request, desk, book_values(request, state, session, now))
-        judged = _judge(request, seen.candidate, desk, state, session, now)
-        answer = decision_answer(judged, seen.prediction, desk.limits, now, decision_id)
-        draft = _decision_draft(request, answer, desk, now, session.day, stored, seen.book)
-        # Only an approval depends on the state staying as it was judged.
-        expected = stored.sequence if judged.approved else None
-        desk.ledger.append([draft], expected=expected, durable=judged.approved)
+        answer, draft = judged(request, reading, desk, stored, session, now, decision_id)
+        desk.ledger.append([draft], expected=stored.sequence)
         return answer
 
-    return on_newest_state(desk.ledger, act, what="the decision")
+    return on_newest_state(desk.ledger, act, what="the decision", presume=True)
+
+
+def judged(
+    request: DecisionRequest,
+    reading: Reading | None,
+    desk: Desk,
+    stored: RiskState,
+    session: SessionStatus,
+    now: datetime,
+    decision_id: str,
+) -> tuple[dict[str, Any], Draft]:
+    """The answer on this state, and what goes on record of it."""
+    state = roll(stored, session.day)
+    seen = reading or ask_models(request, desk, book_values(request, state, session, now))
+    judged = _judge(request, seen.candidate, desk, state, session, now)
+    answer = decision_answer(judged, seen.prediction, desk.limits, now, decision_id)
+    draft = _decision_draft(request, answer, desk, now, session.day, stored, seen.book)
+    return answer, draft
 
 
 def _judge(
@@ -308,14 +396,12 @@ def _bound_order(request: DecisionRequest, answer: Mapping[str, Any]) -> dict[st
     }
 
 
-def decide_without_knowing(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
-    """The answer when `decide` itself failed: HOLD, not on record."""
+def decided_without_knowing(request: DecisionRequest, desk: Desk) -> Decided:
+    """What is told when `decided` itself failed: HOLD, not on record."""
     now = desk.clock()
     message = "the service failed; its log says why"
     answer = _not_judged(request, message, now, desk.new_id(now))
-    answer["latency_ms"] = 0.0
-    desk.observer.observe(_seen(answer, 0, request))
-    return answer
+    return Decided(request, answer, desk.timer())
 
 
 def _seen(answer: Mapping[str, Any], elapsed: int, request: DecisionRequest) -> DecisionMade:

@@ -176,6 +176,12 @@ class _Then:
         del drafts, expected, durable
         return ()
 
+    def presumed(self) -> Head:
+        return self._head
+
+    def persist(self) -> None:
+        pass
+
     def by_id(self, event_id: str) -> Event | None:
         del event_id
         return None

@@ -56,8 +56,8 @@ def answer_again(repeat: Repeat, act: Act) -> dict[str, Any]:
             "risk_status": found["risk_status"],
             "reasons": found["reasons"],
         }
-        expected = state.sequence if found["approved"] else None
-        act.ledger.append([act.draft(EventKind.ORDER_REPLAYED, payload)], expected=expected)
+        draft = act.draft(EventKind.ORDER_REPLAYED, payload)
+        act.ledger.append([draft], expected=state.sequence)
         return found
 
     return on_newest_state(act.ledger, answer, what=f"the answer to order {repeat.order_id!r}")

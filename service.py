@@ -11,7 +11,9 @@ import logging
 import os
 import secrets
 import sys
+from collections.abc import Callable
 from functools import cache
+from itertools import count
 from typing import Any
 
 import bentoml
@@ -21,6 +23,7 @@ from pydantic import ValidationError
 from api.access import Access, check_access
 from api.alert_handlers import AlertHandlers, watch_alerts
 from api.alert_messages import AcknowledgeAnswer, AcknowledgeRequest
+from api.dispatch import Dispatch
 from api.drift_messages import DriftCheckAnswer, DriftCheckRequest
 from api.drift_runs import DriftRuns
 from api.guard import App, Guard
@@ -52,6 +55,7 @@ from api.messages import (
     TradeResultRequest,
 )
 from api.orphan import stop_when_orphaned
+from api.routes import post_routes
 from api.turns import Turns
 from api.web import create_web
 from bootstrap import prepare, serve, served_reference
@@ -95,23 +99,19 @@ def guard(app: App) -> Guard:
             "/v1/market/bars": settings.access.max_body_bytes,
             "/v1/market/macro": settings.access.max_body_bytes,
         },
-        new_request_id=lambda: secrets.token_hex(8),
-        fields={
-            "/v1/inference": tuple(InferenceRequest.model_fields),
-            "/v1/inference/batch": tuple(BatchInferenceRequest.model_fields),
-            "/v1/market/bars": tuple(MarketBarsRequest.model_fields),
-            "/v1/market/macro": tuple(MacroRequest.model_fields),
-            "/v1/risk/trade-result": tuple(TradeResultRequest.model_fields),
-            "/v1/risk/position": tuple(PositionRequest.model_fields),
-            "/v1/risk/mark": tuple(MarkRequest.model_fields),
-            "/v1/orders/release": tuple(ReleaseRequest.model_fields),
-            "/v1/risk/halt": tuple(HaltRequest.model_fields),
-            "/v1/risk/resume": tuple(ResumeRequest.model_fields),
-            "/v1/risk/reset": tuple(ResetRequest.model_fields),
-            "/v1/alerts/acknowledge": tuple(AcknowledgeRequest.model_fields),
-            "/v1/drift/check": tuple(DriftCheckRequest.model_fields),
-        },
+        new_request_id=request_ids(),
     )
+
+
+def request_ids() -> Callable[[], str]:
+    """Names for requests: of the worker, and a number. Nothing is proved by knowing one."""
+    worker, numbers = secrets.token_hex(5), count(1)
+    return lambda: f"{worker}-{next(numbers):x}"
+
+
+def dispatch(app: App) -> Dispatch:
+    """What leads a body to its handler, inside of the guard."""
+    return Dispatch(app, lambda: web.state.routes)
 
 
 def is_a_fault(record: logging.LogRecord) -> bool:
@@ -149,7 +149,7 @@ class DecisionService:
         logging.getLogger("usdcop").setLevel(deployment().settings.logging.level)
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_a_fault)
         self.application = serve(deployment())
-        self.turns = Turns()
+        self.turns = Turns(at_once=not deployment().settings.redis.host)
         self.handlers = Handlers(self.application, self.turns)
         self.market = MarketHandlers(self.application, self.turns)
         self.alert_turns = Turns("alerts")
@@ -158,6 +158,7 @@ class DecisionService:
         desk, settings = self.application.desk, deployment().settings
         reference = served_reference(deployment())
         self.drift = DriftRuns(open_drift(settings, desk.observer, desk.clock, reference))
+        web.state.routes = post_routes(self.handlers, self.market, self.alert_handlers, self.drift)
         self.scheduler = drift_scheduler(settings, self.drift.catch_up)
         web.state.drift = self.drift
 
@@ -269,3 +270,4 @@ class DecisionService:
 
 
 DecisionService.add_asgi_middleware(guard)  # type: ignore[attr-defined]  # the decorator adds it
+DecisionService.add_asgi_middleware(dispatch)  # type: ignore[attr-defined]  # the decorator adds it

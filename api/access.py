@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from config.settings import AccessKey, Environment, Role, Settings
@@ -116,6 +117,7 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+@lru_cache(maxsize=1024)  # parsing takes ten microseconds, and every request of a peer asks
 def is_loopback(address: str) -> bool:
     """Whether a peer's address is of this machine.
 

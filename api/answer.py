@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from api.failures import Failure, is_ours
@@ -41,13 +41,11 @@ class Answer:
         request_id: goes out as `X-Request-Id`.
         method: of the request.
         path: of the request.
-        fields: names that the request's body may have.
         allowed_origin: the browser's origin, when it is one that may read the answer.
     """
 
     __slots__ = (
         "_chunks",
-        "_fields",
         "_headers",
         "_held",
         "_kept",
@@ -67,12 +65,10 @@ class Answer:
         request_id: str,
         method: str,
         path: str,
-        fields: Sequence[str] = (),
         allowed_origin: bytes | None = None,
     ) -> None:
         self._send = send
         self._method = method
-        self._fields = fields
         self.started = False
         self._held: Message | None = None
         self._chunks: list[bytes] = []
@@ -121,9 +117,7 @@ class Answer:
         status, body = held["status"], b"".join(self._chunks)
         others = tuple(header for header in held.get("headers", ()) if header[0] not in OF_THE_BODY)
         if not is_ours(body):
-            failure = translated(
-                status, body, method=self._method, path=self.path, fields=self._fields
-            )
+            failure = translated(status, body, method=self._method, path=self.path)
             status, body = failure.status, failure.body
         await self._respond(status, body, others)
 

@@ -1,6 +1,7 @@
 """One decision for a caller: what the routes that decide have in common."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,11 +13,12 @@ from application import Application
 from errors import InvalidRequest, RequestError
 from features.evidence import Evidence
 from observation import DecisionRequest
-from pipeline import Desk, decide, decide_without_knowing
+from pipeline import Decided, Desk, decided_without_knowing, told
 from risk.events import timestamp
 from risk.orders import order_key
+from together import decide_all
 
-__all__ = ["Observed", "approved_observation", "chosen_model", "decided"]
+__all__ = ["Observed", "answer_one", "approved_observation", "chosen_model", "decisions_of"]
 
 _LOGGER = logging.getLogger("usdcop.api")
 
@@ -38,19 +40,29 @@ class Observed:
     superseded_by: datetime | None = None
 
 
-def decided(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
+def answer_one(request: DecisionRequest, desk: Desk) -> dict[str, Any]:
     """Decide; whatever goes wrong inside is a HOLD, and the fault is on the log.
 
     Raises:
         RequestError: the caller asked for something that cannot be served.
     """
-    try:
-        return decide(request, desk)
-    except RequestError:
-        raise
-    except Exception:
-        _LOGGER.exception("a decision failed")
-        return decide_without_knowing(request, desk)
+    (decision,) = decisions_of([request], desk)
+    if isinstance(decision, RequestError):
+        raise decision
+    (answer,) = told([decision], desk)
+    return answer
+
+
+def decisions_of(requests: Sequence[DecisionRequest], desk: Desk) -> list[Decided | RequestError]:
+    """The decisions on all that are asked at the same time; errors of their callers are values."""
+    found: list[Decided | RequestError] = []
+    for request, decision in zip(requests, decide_all(requests, desk), strict=True):
+        if isinstance(decision, Decided | RequestError):
+            found.append(decision)
+        else:
+            _LOGGER.error("a decision failed", exc_info=decision)
+            found.append(decided_without_knowing(request, desk))
+    return found
 
 
 def chosen_model(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from api.access import Access, Caller, current_caller
@@ -46,7 +46,6 @@ class Guard:
         bulky: path to the largest body of a route that takes larger ones.
         body_seconds: how long a body may take to arrive; a slower one is 408.
         new_request_id: makes the id that an answer carries as `X-Request-Id`; ASCII.
-        fields: path to the names that its body may have, for the message about an unknown one.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class Guard:
         bulky: Mapping[str, int] | None = None,
         body_seconds: float = 4.0,
         new_request_id: Callable[[], str],
-        fields: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._app = app
         self._access = access
@@ -66,7 +64,6 @@ class Guard:
         self._bulky = bulky or {}
         self._body_seconds = body_seconds
         self._new_request_id = new_request_id
-        self._fields = fields or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: HTTP is guarded, websockets are closed, the lifespan passes."""
@@ -87,7 +84,6 @@ class Guard:
             request_id=request_id,
             method=scope["method"],
             path=path,
-            fields=self._fields.get(path, ()),
             allowed_origin=origin if origin in self._access.allowed_origins else None,
         )
         # A middleware that raises before it answers leaves the client to wait for a timeout.

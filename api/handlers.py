@@ -1,14 +1,15 @@
 """From a validated body to a call into the pipeline, and from its result to JSON values."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import Response
 from numpy.typing import NDArray
 
-from api.deciding import Observed, approved_observation, chosen_model, decided
+from api.deciding import Observed, approved_observation, chosen_model, decisions_of
 from api.messages import (
     BatchInferenceRequest,
     HaltRequest,
@@ -20,14 +21,14 @@ from api.messages import (
     ResumeRequest,
     TradeResultRequest,
 )
-from api.turns import Turns
+from api.turns import PENDING, Done, Turns
 from api.vectors import batch_vectors, request_observation
 from application import Application
 from batch import BatchRequest, decide_batch, decide_batch_without_knowing
 from errors import InvalidRequest, NotFound, RequestError, StoreError, TooLarge
 from monitoring.observer import OperatorActed, ReportRecorded, ResultRecorded
 from observation import DecisionRequest
-from pipeline import obey_halt_file
+from pipeline import Decided, obey_halt_file, told
 from risk.acts import Act
 from risk.breaker import breaker_state
 from risk.events import timestamp
@@ -45,6 +46,8 @@ __all__ = ["Handlers"]
 
 _LOGGER = logging.getLogger("usdcop.api")
 
+Result = TypeVar("Result")
+
 
 class Handlers:
     """The POST routes.
@@ -60,7 +63,7 @@ class Handlers:
 
     async def inference(self, message: InferenceRequest) -> Response:
         """Decide on one observation."""
-        return await self._turns.answer(lambda caller: self._decide(message, caller))
+        return await self._turns.answer_together(self._decide_all, message)
 
     async def inference_batch(self, message: BatchInferenceRequest) -> Response:
         """Decide on many; nothing is approved."""
@@ -108,9 +111,41 @@ class Handlers:
         desk = self._desk
         return await self._turns.answer(lambda caller: work(desk.act(desk.clock(), caller)))
 
-    def _decide(self, message: InferenceRequest, caller: str) -> dict[str, Any]:
+    def _decide_all(self, asked: Sequence[tuple[InferenceRequest, str]]) -> Done:
+        """Decide on all that wait; what is wrong with one is its own."""
+        requests = [_outcome(self._request, message, caller) for message, caller in asked]
+        good = [request for request in requests if isinstance(request, DecisionRequest)]
+        found = iter(decisions_of(good, self._desk))
+        decisions = [
+            request if isinstance(request, Exception) else next(found) for request in requests
+        ]
+        unsettled: list[Decided] = []
+        results: list[Any] = []
+        for decision, (message, _) in zip(decisions, asked, strict=True):
+            if isinstance(decision, Decided):
+                self._keep(message, decision.request)
+                if decision.must_last:
+                    unsettled.append(decision)
+                    results.append(PENDING)
+                else:
+                    results += told([decision], self._desk)
+            else:
+                results.append(decision)
+        return Done(results, partial(told, unsettled, self._desk) if unsettled else None)
+
+    def _keep(self, message: InferenceRequest, request: DecisionRequest) -> None:
+        """Keep a vector that was sent with its time in the cache, for who asks with its time."""
+        sent = message.observation is not None or message.features is not None
+        if not sent or message.timestamp is None:
+            return
+        try:
+            self._application.cache.put(message.timestamp, request.observation, self._desk.clock())
+        except Exception:
+            _LOGGER.exception("a vector could not be cached")
+
+    def _request(self, message: InferenceRequest, caller: str) -> DecisionRequest:
         observed = self._observation(message)
-        request = DecisionRequest(
+        return DecisionRequest(
             observation=observed.vector,
             observed_at=message.timestamp,
             evidence=observed.evidence,
@@ -124,11 +159,6 @@ class Handlers:
             dry_run=message.dry_run,
             caller=caller,
         )
-        answer = decided(request, self._desk)
-        sent = message.observation is not None or message.features is not None
-        if sent and message.timestamp is not None:
-            self._application.cache.put(message.timestamp, observed.vector, self._desk.clock())
-        return answer
 
     def _observation(self, message: InferenceRequest) -> Observed:
         """What to decide on; of an order that is approved already, what it was approved on.
@@ -273,6 +303,13 @@ class Handlers:
             **_standing(state, act),
             "event_id": event.event_id,
         }
+
+
+def _outcome(work: Callable[..., Result], *arguments: Any) -> Result | Exception:
+    try:
+        return work(*arguments)
+    except Exception as error:  # noqa: BLE001 - told to the one who asked
+        return error
 
 
 def _standing(state: RiskState, act: Act) -> dict[str, Any]:

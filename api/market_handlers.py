@@ -1,13 +1,12 @@
 """Bars and macro values in; features, and on request a decision, out."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
 from fastapi import Response
 
-from api.deciding import Observed, approved_observation, chosen_model, decided
+from api.deciding import Observed, answer_one, approved_observation, chosen_model
 from api.market_messages import BarMessage, MacroRequest, MarketBarsRequest
 from api.turns import Turns
 from application import Application
@@ -108,15 +107,14 @@ class MarketHandlers:
             except StoreError:
                 approved = None  # `decide` says what is wrong
             observed = approved or observed
-        request = replace(
-            asked,
+        request = asked._replace(
             observation=observed.vector,
             observed_at=row.timestamp,
             evidence=observed.evidence,
             fill_state=observed.fill_state,
             superseded_by=added.superseded_by,
         )
-        return decided(request, self._desk)
+        return answer_one(request, self._desk)
 
     def _told_bars(self, added: BarsAdded) -> dict[str, Any]:
         bars, row = added.screened.bars, added.newest

@@ -13,7 +13,7 @@ import orjson
 
 from api.failures import Failure
 
-__all__ = ["translated"]
+__all__ = ["invalid", "translated"]
 
 NAMED_PROBLEMS = 5
 LISTED_PROBLEMS = 20
@@ -62,9 +62,7 @@ SENTENCES: Mapping[int, str] = {
 }
 
 
-def translated(
-    status: int, body: bytes, *, method: str, path: str, fields: Sequence[str] = ()
-) -> Failure:
+def translated(status: int, body: bytes, *, method: str, path: str) -> Failure:
     """Say a framework's error in the service's own shape.
 
     Args:
@@ -72,14 +70,13 @@ def translated(
         body: as the framework gave it; may be anything.
         method: of the request.
         path: of the request.
-        fields: names that the request's body may have, for the message about an unknown one.
     """
     status = 400 if status == 422 else status
     content = _parsed(body)
     details = content.get("detail")
     problems = details if isinstance(details, list) else []
     if problems := [problem for problem in problems if isinstance(problem, dict)]:
-        return _of_validation(status, problems, fields)
+        return invalid(problems, status=status)
     said = next((content[key] for key in ("error", "detail", "message") if key in content), None)
     if status in SENTENCES:
         return Failure(status, SENTENCES[status].format(method=method, path=_short(path)))
@@ -97,9 +94,16 @@ def _parsed(body: bytes) -> Mapping[str, object]:
     return cast("dict[str, object]", content) if isinstance(content, dict) else {}
 
 
-def _of_validation(
-    status: int, details: Sequence[Mapping[str, object]], fields: Sequence[str]
+def invalid(
+    details: Sequence[Mapping[str, object]], fields: Sequence[str] = (), *, status: int = 400
 ) -> Failure:
+    """Say what pydantic found wrong with a body.
+
+    Args:
+        details: of a ValidationError, as its `errors()` gives them.
+        fields: names that the body may have, for the message about an unknown one.
+        status: of the failure.
+    """
     problems = [_problem(detail, fields) for detail in details[:LISTED_PROBLEMS]]
     more = len(details) - NAMED_PROBLEMS
     sentences = [_sentence(problem) for problem in problems[:NAMED_PROBLEMS]]
@@ -115,7 +119,7 @@ def _sentence(problem: Mapping[str, str]) -> str:
 
 def _problem(detail: Mapping[str, object], fields: Sequence[str]) -> dict[str, str]:
     location = detail.get("loc")
-    parts = [str(part) for part in location] if isinstance(location, list) else []
+    parts = [str(part) for part in location] if isinstance(location, list | tuple) else []
     if parts and parts[0] in PARTS_OF_A_REQUEST:
         parts = parts[1:]
     field = _short(".".join(parts))

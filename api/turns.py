@@ -1,12 +1,25 @@
-"""Everything that touches the ledger, one piece of work after the other, on a thread of its own.
+"""Everything that touches the ledger: one piece of work after the other, in the order of arrival.
 
-The event loop never waits for a disk, and one process never contends with itself.
+What may take long (a batch, bars, an act of a person, everything where the ledger is on another
+machine) has its turn on a thread. A decision on an embedded ledger has it on the event loop, if the
+thread has nothing to do: two threads that share one interpreter hand it to each other at every
+call of SQLite, which makes a decision twice as slow and eight at once three times. What waits for
+the disk, the flush that an approval needs, always does so on a thread. Decisions that wait at the
+same time are made together.
 """
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import takewhile
+from queue import SimpleQueue
+from threading import Lock, Thread
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from fastapi import Response
@@ -15,34 +28,92 @@ from api.access import current_caller
 from api.failures import failure_of
 from errors import NotReady, ServiceError
 
-__all__ = ["Turns"]
+__all__ = ["PENDING", "Done", "Turns", "Work"]
 
 _MOST_WAITING = 1024
 _LONGEST_WAIT = 4.0  # seconds; BentoML cuts a request off at `traffic.timeout`, in words of its own
+_MOST_TOGETHER = 16  # some 6 ms, in which the event loop does nothing else
 
 Result = TypeVar("Result")
 
+PENDING: Any = object()
+"""In place of a result that only `Done.rest` has."""
+
+
+class Done(NamedTuple):
+    """What came of several items.
+
+    Attributes:
+        results: one for each item, in their order; an exception is raised for its item.
+        rest: waits for the disk, and gives the results that are pending, in their order.
+    """
+
+    results: Sequence[Any]
+    rest: Callable[[], Sequence[Any]] | None = None
+
+
+Work = Callable[[Sequence[Any]], Done]
+
+
+class _Job:
+    """A piece of work, and the future of who waits for it."""
+
+    __slots__ = ("_claim", "due", "future", "item", "loop", "work")
+
+    def __init__(self, work: Work, item: object, loop: asyncio.AbstractEventLoop) -> None:
+        self.work, self.item, self.loop = work, item, loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.due = monotonic() + _LONGEST_WAIT
+        self._claim = Lock()
+
+    def claimed(self) -> bool:
+        """Whether whoever asks is the first to: either the thread begins it, or it is too late."""
+        return self._claim.acquire(blocking=False)
+
+    def finish(self, result: object) -> None:
+        """Tell who waits, if somebody still does."""
+        if self.future.done():
+            return
+        if isinstance(result, BaseException):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)
+
 
 class Turns:
-    """The one thread, and the queue before it.
+    """The queue, and the threads behind it.
 
     Args:
         name: of the thread.
+        at_once: whether works of several items have their turn on the event loop while the thread
+            has nothing to do.
     """
 
-    def __init__(self, name: str = "ledger") -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._waiting = 0
+    def __init__(self, name: str = "ledger", *, at_once: bool = False) -> None:
+        self._at_once = at_once
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        # Each of the two is written by one thread only; where they differ, the thread is busy.
+        self._put, self._taken = 0, 0
+        self._gathered: list[_Job] = []
+        self._waiting: deque[_Job] = deque()
+        self._watched: asyncio.AbstractEventLoop | None = None
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-disk")
+        self._thread = Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
 
     async def answer(self, work: Callable[[str], dict[str, Any]]) -> Response:
         """Answer with what the work gives for the name of the caller, or with its error."""
         caller = current_caller.get().name
-        try:
-            content = await self.run(lambda: work(caller))
-        except ServiceError as error:
-            failure = failure_of(error)
-            return Response(failure.body, failure.status, media_type="application/json")
-        return Response(orjson.dumps(content), media_type="application/json")
+        return await self._answered(_alone, lambda: work(caller))
+
+    async def answer_together(self, work: Work, message: object) -> Response:
+        """Answer with what the work gives for a message.
+
+        Args:
+            work: gets a pair (message, name of its caller) of each that waits for it now.
+            message: of this caller.
+        """
+        return await self._answered(work, (message, current_caller.get().name))
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Wait for a turn, and for what the work gives.
@@ -50,27 +121,147 @@ class Turns:
         Raises:
             NotReady: too many wait, or the turn did not come in time; the work was not begun.
         """
-        if self._waiting >= _MOST_WAITING:
-            raise NotReady(
-                f"{self._waiting} requests are waiting; send this one again later",
-                code="overloaded",
-            )
-        self._waiting += 1
-        job = self._thread.submit(work)
-        try:
-            async with asyncio.timeout(_LONGEST_WAIT):
-                return await asyncio.shield(asyncio.wrap_future(job))
-        except TimeoutError:
-            if job.cancel():
-                raise NotReady(
-                    f"the request waited {_LONGEST_WAIT:g} s and was not begun; send it again",
-                    code="overloaded",
-                ) from None
-            # It runs already: what it puts on record must be told.
-            return await asyncio.wrap_future(job)
-        finally:
-            self._waiting -= 1
+        result: Result = await self._turn(_alone, work)
+        return result
 
     def close(self) -> None:
-        """Finish what is under way."""
-        self._thread.shutdown(wait=True)
+        """Finish what is under way. Closing twice is harmless."""
+        self._jobs.put(None)
+        self._thread.join()
+        self._disk.shutdown(wait=True)
+
+    async def _answered(self, work: Work, item: object) -> Response:
+        try:
+            content = await self._turn(work, item)
+        except ServiceError as error:
+            failure = failure_of(error)
+            return Response(failure.body, failure.status, media_type="application/json")
+        return Response(orjson.dumps(content), media_type="application/json")
+
+    async def _turn(self, work: Work, item: object) -> Any:
+        if len(self._waiting) >= _MOST_WAITING:
+            raise NotReady(
+                f"{len(self._waiting)} requests are waiting; send this one again later",
+                code="overloaded",
+            )
+        loop = asyncio.get_running_loop()
+        job = _Job(work, item, loop)
+        self._waiting.append(job)
+        if self._at_once and work is not _alone:
+            if not self._gathered:
+                loop.call_soon(self._serve_gathered)
+            self._gathered.append(job)
+        else:
+            self._hand_over(job)
+        # One timer for all that wait: one for each would cost as much as the turn itself.
+        if self._watched is not loop:
+            self._watched = loop
+            loop.call_later(_LONGEST_WAIT, self._refuse_late)
+        try:
+            return await job.future
+        finally:
+            self._forget_done()
+
+    def _hand_over(self, job: _Job) -> None:
+        self._put += 1
+        self._jobs.put(job)
+
+    def _forget_done(self) -> None:
+        while self._waiting and self._waiting[0].future.done():
+            self._waiting.popleft()
+
+    def _refuse_late(self) -> None:
+        """Tell those whose turn did not come in time, and look again when the next is due."""
+        loop, now = self._watched, monotonic()
+        for job in takewhile(lambda job: job.due <= now, list(self._waiting)):
+            # What runs already is waited for: what it puts on record must be told.
+            if job.loop is loop and job.claimed():
+                job.finish(_not_begun())
+        self._forget_done()
+        self._watched = None
+        waiting = [job for job in self._waiting if job.due > now]
+        if waiting and loop is not None:
+            self._watched = loop
+            loop.call_later(waiting[0].due - now, self._refuse_late)
+
+    def _serve_gathered(self) -> None:
+        """Have the turn of those that came in since the event loop last looked around."""
+        jobs, self._gathered = self._gathered, []
+        if self._put != self._taken:
+            for job in jobs:
+                self._hand_over(job)
+            return
+        work = jobs[0].work
+        like = list(takewhile(lambda job: job.work == work, jobs[:_MOST_TOGETHER]))
+        self._gathered = jobs[len(like) :]
+        if self._gathered:
+            # Those that are left come next, but what arrived meanwhile is read before.
+            self._gathered[0].loop.call_soon(self._serve_gathered)
+        self._do(like, _tell)
+
+    def _serve(self) -> None:
+        following: _Job | None = None
+        while (first := following or self._jobs.get()) is not None:
+            jobs, following = self._those_like(first)
+            self._do(jobs, _tell_from_thread)
+            self._taken += len(jobs)
+
+    def _those_like(self, first: _Job) -> tuple[list[_Job], _Job | None]:
+        """All that wait for the same work, and the next one that does not, if it was met."""
+        jobs = [first]
+        while first.work is not _alone and len(jobs) < _MOST_TOGETHER and not self._jobs.empty():
+            job = self._jobs.get()
+            if job is None:
+                self._jobs.put(None)
+                break
+            if job.work != first.work:
+                return jobs, job
+            jobs.append(job)
+        return jobs, None
+
+    def _do(self, jobs: Sequence[_Job], tell: _Tell) -> None:
+        jobs = [job for job in jobs if job.claimed()]
+        if not jobs:
+            return
+        try:
+            done = jobs[0].work([job.item for job in jobs])
+        except BaseException as error:  # noqa: BLE001 - told to those who wait
+            done = Done([error] * len(jobs))
+        tell([pair for pair in zip(jobs, done.results, strict=True) if pair[1] is not PENDING])
+        if done.rest is not None:
+            pending = [job for job, r in zip(jobs, done.results, strict=True) if r is PENDING]
+            self._disk.submit(done.rest).add_done_callback(
+                lambda settled: _tell_from_thread(_paired(pending, settled))
+            )
+
+
+def _paired(jobs: Sequence[_Job], settled: Future[Sequence[Any]]) -> list[tuple[_Job, Any]]:
+    error = settled.exception()
+    return list(zip(jobs, settled.result() if error is None else [error] * len(jobs), strict=True))
+
+
+def _alone(works: Sequence[Callable[[], Any]]) -> Done:
+    return Done([work() for work in works])
+
+
+_Results = Sequence[tuple[_Job, object]]
+_Tell = Callable[[_Results], None]
+
+
+def _tell(results: _Results) -> None:
+    for job, result in results:
+        job.finish(result)
+
+
+def _tell_from_thread(results: _Results) -> None:
+    for loop in dict.fromkeys(job.loop for job, _ in results):
+        of_loop = [pair for pair in results if pair[0].loop is loop]
+        with contextlib.suppress(RuntimeError):  # nobody waits any more on a closed loop
+            loop.call_soon_threadsafe(_tell, of_loop)
+
+
+def _not_begun() -> NotReady:
+    return NotReady(
+        f"the request waited {_LONGEST_WAIT:g} s and was not begun; send it again",
+        code="overloaded",
+    )

@@ -30,7 +30,7 @@ from risk.events import Draft
 from tests.live.server import ALL_DAY, ROOT, Server
 from tests.recorded_decisions import recorded_decision
 
-__all__ = ["main"]
+__all__ = ["main", "record_sessions"]
 
 _QUIET = {**ALL_DAY, "MLOPS__MONITORING__ENABLE_DRIFT_DETECTION": "false"}
 _BAR = 300
@@ -45,7 +45,7 @@ def main() -> int:
     checking: list[float] = []
     checks: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        _record(Path(folder))
+        record_sessions(Path(folder))
         with Server(Path(folder), _QUIET) as server:
             _measure(server.port, told.rounds, quiet, checking, checks)
     _print(quiet, checking, checks)
@@ -106,8 +106,14 @@ def _ask(caller: Connection) -> None:
 _BODY: dict[str, Any] = json.loads((ROOT / "examples" / "observation.json").read_text())
 
 
-def _record(folder: Path) -> None:
-    """Decisions of 45 sessions, the last of them today's, as if the market had no night."""
+def record_sessions(folder: Path) -> None:
+    """Put decisions on record that a drift check has something to say about.
+
+    They are of 45 sessions, the last of them today's, as if the market had no night.
+
+    Args:
+        folder: where a service on an embedded store will be started; it has no ledger yet.
+    """
     _, _, series = simulated_series(130, seed=11)
     days = np.unique(series.times // 86_400)[-45:]
     kept = series.times // 86_400 >= days[0]

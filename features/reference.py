@@ -76,6 +76,11 @@ class Reference:
             array.setflags(write=False)
 
     @cached_property
+    def bounds(self) -> tuple[list[float], list[float]]:
+        """`low` and `high` as floats."""
+        return self.low.tolist(), self.high.tolist()
+
+    @cached_property
     def related(self) -> NDArray[np.int64]:
         """Columns of the vector that `relations` reads, shape (k,)."""
         names = () if self.relations is None else self.relations.names

@@ -87,6 +87,23 @@ class Relations:
         """
         return self.residuals(self.standardised(values)) / self.limits
 
+    def scores_of(self, row: Rows) -> list[float]:
+        """`scores` of one vector, shape (k,), to the bit: every decision waits for them."""
+        logarithms, divided = self._groups
+        z = row.copy()
+        z[1:divided] /= max(row.item(0), self.floor.item(0))
+        in_logs = z[:logarithms]
+        np.maximum(in_logs, self.floor[:logarithms], out=in_logs)
+        np.log(in_logs, out=in_logs)
+        z -= self.centre
+        z /= self.spread
+        np.maximum(z, -FARTHEST, out=z)
+        np.minimum(z, FARTHEST, out=z)
+        scores: Rows = np.add.reduce(self.weights * z, axis=1)
+        scores /= self.limits
+        found: list[float] = scores.tolist()
+        return found
+
     def standardised(self, values: Rows) -> Rows:
         """Features in standard deviations from their centre, within ±`FARTHEST`."""
         z = (self.transformed(values) - self.centre) / self.spread

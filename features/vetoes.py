@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from operator import le
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ _STILL: Final = "volatility_30m"
 _REPETITION: Final = "equal_closes"
 
 _CHUNK: Final = 4096
+_WITHIN_ONE: Final = (1.0).__ge__
 
 
 class VetoKind(StrEnum):
@@ -150,7 +152,7 @@ def _all_of(
     yield from (veto for veto in of_evidence if veto.name != _REPETITION)
     row = vector.astype(np.float64)
     for reference, columns in zip(references, named, strict=True):
-        yield from _of_vector(row, columns, reference)
+        yield from _of_vector(row, values, columns, reference)
 
 
 def _of_evidence(evidence: Evidence | None, references: Sequence[Reference]) -> Iterator[Veto]:
@@ -163,11 +165,15 @@ def _of_evidence(evidence: Evidence | None, references: Sequence[Reference]) -> 
 
 
 def _of_vector(
-    row: NDArray[np.float64], columns: Mapping[str, float], reference: Reference
+    row: NDArray[np.float64],
+    values: Sequence[float],
+    columns: Mapping[str, float],
+    reference: Reference,
 ) -> Iterator[Veto]:
-    inside = (row >= reference.low) & (row <= reference.high)
-    if not inside.all():
-        yield from _ranges(row, inside, reference)
+    # A NaN is inside of nothing. On one row, floats are faster than NumPy.
+    lows, highs = reference.bounds
+    if not (all(map(le, lows, values)) and all(map(le, values, highs))):
+        yield from _ranges(row, (row >= reference.low) & (row <= reference.high), reference)
         if not np.isfinite(row).all():
             return
     for identity in _identities(reference):
@@ -175,9 +181,10 @@ def _of_vector(
             yield _contradiction(identity, columns)
     if reference.relations is not None:
         related = row[reference.related]
-        scores = reference.relations.scores(related[np.newaxis])[0]
-        if not (np.abs(scores) <= 1.0).all():
-            yield _unrelated(reference.relations, related, reference.relations.suspect(scores))
+        scores = reference.relations.scores_of(related)
+        if not all(map(_WITHIN_ONE, map(abs, scores))):
+            suspect = reference.relations.suspect(np.array(scores))
+            yield _unrelated(reference.relations, related, suspect)
 
 
 def _levels(evidence: Evidence, reference: Reference) -> Iterator[Veto]:

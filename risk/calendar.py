@@ -35,8 +35,7 @@ class Closure:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class SessionStatus:
+class SessionStatus(NamedTuple):
     """Whether the session is open at an instant.
 
     Attributes:

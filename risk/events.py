@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from pydantic_core import from_json
@@ -69,8 +69,7 @@ class EventKind(StrEnum):
     DRIFT_ACKNOWLEDGED = "drift_acknowledged"
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """An event before it has a place in the ledger.
 
     Attributes:
@@ -217,19 +216,14 @@ class Event:
         )
 
 
+@lru_cache(maxsize=256)  # one decision writes the same few times again and again
 def timestamp(at: datetime) -> str:
     """An aware time as ISO 8601 in UTC with microseconds.
 
     >>> timestamp(datetime(2026, 3, 2, 13, 5, tzinfo=UTC))
     '2026-03-02T13:05:00.000000+00:00'
     """
-    return _text(at.astimezone(UTC))
-
-
-@lru_cache(maxsize=256)
-def _text(at: datetime) -> str:
-    """One decision writes the same few times again and again."""
-    return at.isoformat(timespec="microseconds")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def stamp(draft: Draft, *, sequence: int, previous_hash: str) -> Event:
@@ -243,7 +237,7 @@ def stamp(draft: Draft, *, sequence: int, previous_hash: str) -> Event:
         {
             "format": _FORMAT,
             "sequence": sequence,
-            "kind": draft.kind.value,
+            "kind": str(draft.kind),
             "id": draft.event_id,
             "at": timestamp(draft.at),
             "day": draft.day.isoformat(),

@@ -7,8 +7,8 @@ been executed when there is a position that must not be flipped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from risk.fixed_point import to_nano
 from risk.state import RiskState
@@ -17,8 +17,7 @@ from runners.signal import Signal
 __all__ = ["Exposure", "exposure_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
+class Exposure(NamedTuple):
     """The position as it is known, and what was approved beside it. All nano.
 
     Attributes:

@@ -109,7 +109,7 @@ def _signal(situation: Situation) -> Check:
     signal = situation.candidate.signal
     passed = signal is not Signal.HOLD
     message = "" if passed else "the models say HOLD"
-    return Check("signal", RiskStatus.HOLD_SIGNAL, signal.value, None, message)
+    return Check("signal", RiskStatus.HOLD_SIGNAL, str(signal), None, message)
 
 
 def _confidence(situation: Situation) -> Check:
@@ -144,18 +144,18 @@ def _operator(situation: Situation) -> Check:
     mode = operator.mode
     status = RiskStatus.REDUCE_ONLY if mode is OperatorMode.REDUCING else RiskStatus.TRADING_HALTED
     if mode is OperatorMode.ACTIVE:
-        return Check("operator", status, mode.value, None)
+        return Check("operator", status, str(mode), None)
     if mode is OperatorMode.REDUCING and situation.reduces:
-        return Check("operator", status, mode.value, None, exempt=True)
+        return Check("operator", status, str(mode), None, exempt=True)
     allowed = "exits only" if mode is OperatorMode.REDUCING else "nothing"
     message = f"{operator.actor} allows {allowed} since {operator.since:%Y-%m-%d %H:%M:%S} UTC" + (
         f": {operator.reason}" if operator.reason else ""
     )
-    return Check("operator", status, mode.value, None, message)
+    return Check("operator", status, str(mode), None, message)
 
 
 def _breaker(situation: Situation) -> Check:
-    value, message = situation.breaker.value, ""
+    value, message = str(situation.breaker), ""
     if situation.breaker is BreakerState.OPEN:
         told = ", ".join(
             cause.kind.value + (f" until {cause.until:%H:%M:%S} UTC" if cause.until else "")

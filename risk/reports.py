@@ -4,7 +4,7 @@ A report says of which time it is; the newest counts. A mark beyond a limit refu
 once, but trips the breaker only when a second one confirms it: one bad tick latches nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 
@@ -97,7 +97,7 @@ def record_mark(unrealized: float, as_of: datetime, act: Act, *, confirm: bool =
         trips = confirmed(found, before, as_of, limits)
         if found:
             beyond = [trip.kind.value for trip in found]
-            draft = replace(draft, payload={**payload, "beyond": beyond})
+            draft = draft._replace(payload={**payload, "beyond": beyond})
         tripped = [
             act.draft(EventKind.BREAKER_TRIPPED, trip.payload(draft.event_id)) for trip in trips
         ]

@@ -1,6 +1,5 @@
 """What the gate is asked, what it looks at, and what it says."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -46,8 +45,7 @@ class RiskStatus(StrEnum):
     SYSTEM_ERROR = "SYSTEM_ERROR"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A signal that asks to be traded.
 
     Attributes:
@@ -143,8 +141,7 @@ class Check(NamedTuple):
         return not self.message
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """All checks in order, and what they come to.
 
     Attributes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +70,7 @@ class Voter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ModelOutput:
+class ModelOutput(NamedTuple):
     """What one model said.
 
     Args:
@@ -92,8 +90,7 @@ class ModelOutput:
     fault: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What the models say about n observations.
 
     Args:
@@ -332,7 +329,7 @@ def _checked(observations: NDArray[np.float32]) -> NDArray[np.float32]:
             f"observations have shape {observations.shape}; they must be (n, observation_dim) "
             "with n at least 1"
         )
-    if not np.isfinite(observations).all():
+    if not np.logical_and.reduce(np.isfinite(observations), axis=None):
         raise InvalidRequest("an observation holds a number that is not finite")
     return observations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ def _joined(parts: Sequence[Prediction]) -> Prediction:
     for position, output in enumerate(first.outputs):
         said = [part.outputs[position].probabilities for part in parts]
         whole = np.concatenate([rows for rows in said if rows is not None])
-        outputs.append(replace(output, probabilities=whole))
+        outputs.append(output._replace(probabilities=whole))
     return Prediction(
         first.model_name,
         np.concatenate([part.probabilities for part in parts]),

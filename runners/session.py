@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ class OnnxSession:
             self._session.get_modelmeta().custom_metadata_map
         )
         self._input_name = self.inputs[0].name if self.inputs else ""
+        self._bound: dict[tuple[str, ...], _OneRow | None] = {}
         self._class_maps = {spec.name for spec in self.outputs if spec.kind.startswith("seq(map(")}
 
     def run(
@@ -73,7 +75,8 @@ class OnnxSession:
         Raises:
             InferenceFault: the runtime failed.
         """
-        outputs = self._evaluate(names, observations)
+        one_row = self._one_row(tuple(names)) if len(observations) == 1 else None
+        outputs = self._evaluate(names, observations, one_row)
         if self._class_maps:
             return [
                 class_columns(output) if name in self._class_maps else output
@@ -88,12 +91,67 @@ class OnnxSession:
         rows: list[dict[object, float]] = self._evaluate([name], observations)[0]
         return tuple(sorted(rows[0], key=_numbers_before_text))
 
-    def _evaluate(self, names: Sequence[str], observations: NDArray[np.float32]) -> list[Any]:
+    def _one_row(self, names: tuple[str, ...]) -> _OneRow | None:
+        """What evaluates one row, made at the first; None for outputs without a fixed width."""
+        if names not in self._bound:
+            self._bound[names] = self._bind(names)
+        return self._bound[names]
+
+    def _bind(self, names: tuple[str, ...]) -> _OneRow | None:
+        width = self.inputs[0].shape[-1] if self.inputs else None
+        columns = {spec.name: _columns_of(spec) for spec in self.outputs}
+        outputs = [(name, count) for name in names if (count := columns.get(name)) is not None]
+        if width is None or len(outputs) < len(names):
+            return None
+        return _OneRow(self._session, self._input_name, width, outputs)
+
+    def _evaluate(
+        self,
+        names: Sequence[str],
+        observations: NDArray[np.float32],
+        one_row: _OneRow | None = None,
+    ) -> list[Any]:
         try:
+            if one_row is not None:
+                return one_row.run(observations)
             outputs: list[Any] = self._session.run(names, {self._input_name: observations})
         except Exception as error:  # its exceptions share no base class of their own
             raise InferenceFault(f"{self.source} failed: {_one_line(error)}") from error
         return outputs
+
+
+class _OneRow:
+    """Evaluates one row through arrays that stay bound.
+
+    Half the time of `InferenceSession.run`, which checks names, makes arrays and fetches them:
+    20 against 38 microseconds for the three shipped models, whose arithmetic takes 5.
+    """
+
+    def __init__(
+        self, session: Any, input_name: str, width: int, outputs: Sequence[tuple[str, int]]
+    ) -> None:
+        self._session, self._lock = session, Lock()
+        self._binding = session.io_binding()
+        self._row = np.zeros((1, width), np.float32)
+        self._results = [np.zeros((1, columns), np.float32) for _, columns in outputs]
+        self._binding.bind_input(
+            input_name, "cpu", 0, np.float32, self._row.shape, self._row.ctypes.data
+        )
+        for (name, _), result in zip(outputs, self._results, strict=True):
+            self._binding.bind_output(name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
+
+    def run(self, observation: NDArray[np.float32]) -> list[NDArray[np.generic]]:
+        """One array (1, columns) per output."""
+        with self._lock:
+            self._row[:] = observation
+            self._session.run_with_iobinding(self._binding)
+            return [result.copy() for result in self._results]
+
+
+def _columns_of(spec: TensorSpec) -> int | None:
+    """How many columns every row of an output has; None where the graph does not say."""
+    fixed = spec.kind == "tensor(float)" and len(spec.shape) == 2
+    return spec.shape[1] if fixed else None
 
 
 def class_columns(rows: Sequence[Mapping[object, float]]) -> NDArray[np.float64]:

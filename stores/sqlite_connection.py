@@ -1,5 +1,6 @@
 """Connections to SQLite files, and SQLite's errors in the product's words."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -80,26 +81,35 @@ def _opened_to_read(path: Path, mode: str) -> sqlite3.Connection:
 def identity_of(path: Path) -> Identity | None:
     """Device and inode of a file; None when there is none."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - Path.stat costs twice as much, and every append asks
     except OSError:
         return None
     return status.st_dev, status.st_ino
 
 
-@contextmanager
-def faults(path: Path, remedy: str) -> Iterator[None]:
+class faults:  # noqa: N801 - used like a function; a generator would cost an append three times it
     """Say SQLite's errors in the product's words: what passes is unavailable, the rest damage.
 
     Args:
         path: of the file, for messages.
         remedy: what to do about damage.
     """
-    try:
-        yield
-    except sqlite3.Error as error:
+
+    __slots__ = ("_path", "_remedy")
+
+    def __init__(self, path: Path, remedy: str) -> None:
+        self._path, self._remedy = path, remedy
+
+    def __enter__(self) -> None:
+        """Nothing is to be done."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Raise what it is in the product's words."""
+        if not isinstance(error, sqlite3.Error):
+            return
         if _is_passing(error):
-            raise StoreUnavailable(f"{path} cannot be used now: {error}") from error
-        raise StoreCorrupt(f"{path} is damaged: {told(error)}; {remedy}") from error
+            raise StoreUnavailable(f"{self._path} cannot be used now: {error}") from error
+        raise StoreCorrupt(f"{self._path} is damaged: {told(error)}; {self._remedy}") from error
 
 
 @contextmanager
@@ -132,17 +142,26 @@ def write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+class transaction:  # noqa: N801 - used like a function
     """All of the block, or nothing of it, under the file's one write lock."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        """Take the write lock."""
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        """Keep all of it; nothing, if something went wrong."""
+        try:
+            if error is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
 
 def told(found: object) -> str:

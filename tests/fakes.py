@@ -92,7 +92,7 @@ class TroubledLedger(MemoryLedger):
     def append(
         self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
     ) -> tuple[Event, ...]:
-        if self.unwritable:
+        if self.unreadable or self.unwritable:
             raise StoreUnavailable("the store cannot be written")
         interfere, self.before_append = self.before_append, None
         if interfere is not None:

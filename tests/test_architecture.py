@@ -44,6 +44,7 @@ MODULES = (
     "resubmission",
     "schemas",
     "service",
+    "together",
 )
 OURS = {*PACKAGES, *MODULES}
 EDGES = {"api", "commands", "cli", "drift_job", "replay", "replay_grid", "service"}
@@ -87,8 +88,10 @@ ADAPTERS = {
     "stores/redis_connection.py",
     "stores/redis_documents.py",
     "stores/redis_link.py",
+    "stores/sqlite_checkpoints.py",
     "stores/sqlite_connection.py",
     "stores/sqlite_documents.py",
+    "stores/sqlite_log.py",
 }
 # An adapter may be made of several files; what it imports of others is listed with its reason.
 ADAPTER_PARTS = {
@@ -109,7 +112,9 @@ ADAPTER_PARTS = {
     "risk/ledger/redis_checks.py": ("stores/redis_link.py",),
     "risk/ledger/sqlite.py": (
         "risk/ledger/file.py",
+        "stores/sqlite_checkpoints.py",
         "stores/sqlite_connection.py",
+        "stores/sqlite_log.py",
         "risk/ledger/sqlite_reader.py",
         "risk/ledger/sqlite_schema.py",
     ),
@@ -124,6 +129,7 @@ ADAPTER_PARTS = {
     "risk/ledger/sqlite_schema.py": ("stores/sqlite_connection.py",),
     "stores/redis_documents.py": ("stores/redis_link.py",),
     "stores/redis_link.py": ("stores/redis_connection.py",),
+    "stores/sqlite_checkpoints.py": ("stores/sqlite_connection.py",),
     "stores/sqlite_documents.py": ("stores/sqlite_connection.py",),
 }
 # A command is the bootstrap of one tool: it joins the one adapter that it is about. Settings are

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,9 +26,8 @@ from features.evidence import Evidence
 from features.reference import Reference
 from features.schema import USDCOP_M5
 from features.vetoes import Veto
-from risk.events import EventKind
+from risk.events import Draft, Event, EventKind
 from risk.ledger.memory import MemoryLedger
-from risk.ledger.protocol import Head
 from runners.ensemble import Prediction
 from tests.fakes import TroubledLedger, decisions_of
 from tests.integration.running import CONFIDENT, MODELS, Running, as_local, running
@@ -48,11 +47,13 @@ class SlowLedger(MemoryLedger):
         self.asked, self.let_go = Signpost(), Signpost()
         self.let_go.set()
 
-    def head(self) -> Head:
+    def append(
+        self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
+    ) -> tuple[Event, ...]:
         self.asked.set()
         if not self.let_go.wait(30):
             raise StoreUnavailable("nobody let the ledger go")
-        return super().head()
+        return super().append(drafts, expected=expected, durable=durable)
 
     def hold_up(self) -> None:
         self.asked.clear()

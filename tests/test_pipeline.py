@@ -13,7 +13,7 @@ from batch import BatchRequest, decide_batch
 from errors import InvalidRequest
 from monitoring.observer import DecisionMade
 from observation import DecisionRequest
-from pipeline import decide, decide_without_knowing
+from pipeline import decide, decided_without_knowing, told
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.protocol import Ledger
 from tests.book import Book
@@ -235,7 +235,8 @@ def test_observers_hear_of_every_decision(book: Book) -> None:
 
 
 def test_an_unforeseen_fault_is_a_hold_that_is_not_on_record(book: Book) -> None:
-    answer = decide_without_knowing(DecisionRequest(OBSERVATION), desk_of(book))
+    desk = desk_of(book)
+    (answer,) = told([decided_without_knowing(DecisionRequest(OBSERVATION), desk)], desk)
     assert set(answer) >= GUIDE
     assert (answer["signal"], answer["approved"], answer["state_sequence"]) == (
         "HOLD",

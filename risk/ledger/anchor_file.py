@@ -9,8 +9,6 @@ they are lost.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_SH, LOCK_UN, flock
 from hashlib import sha256
 from pathlib import Path
@@ -55,17 +53,11 @@ class AnchorFile:
             StoreCorrupt: both slots are damaged, or it is the file of another store.
             StoreUnavailable: it cannot be read.
         """
-        with self._lock, self._faults("read"):
+        with self._lock:
             try:
-                opened = self._open(os.O_RDWR)
-            except FileNotFoundError:
-                return None
-            try:
-                return _newest(self._look(opened))
-            except StoreCorrupt:
-                # Two writes may have passed while it was read. While it is locked, none does.
-                with _locked(opened, LOCK_SH):
-                    return _newest(self._look(opened))
+                return self._read()
+            except OSError as error:
+                raise self._fault(error, "read") from error
 
     def write(self, acknowledged: Acknowledged) -> None:
         """Remember it, unless something of a higher order is remembered.
@@ -74,20 +66,44 @@ class AnchorFile:
             StoreCorrupt: both slots are damaged, or it is the file of another store.
             StoreUnavailable: it cannot be written.
         """
-        with self._lock, self._faults("written"):
-            opened = self._open_to_write()
-            with _locked(opened, LOCK_EX):
-                slots = self._look(opened)
-                newest = _newest(slots)
-                if newest is None:
-                    self._begin(opened, acknowledged)
-                elif acknowledged.order > newest.order:
-                    self._replace(opened, 1 - slots.index(newest), acknowledged)
+        with self._lock:
+            try:
+                self._write(acknowledged)
+            except OSError as error:
+                raise self._fault(error, "written") from error
 
     def close(self) -> None:
         """Close the file; it is opened again when it is needed. Closing twice is harmless."""
         with self._lock:
             self._forget()
+
+    def _read(self) -> Acknowledged | None:
+        try:
+            opened = self._open(os.O_RDWR)
+        except FileNotFoundError:
+            return None
+        try:
+            return _newest(self._look(opened))
+        except StoreCorrupt:
+            # Two writes may have passed while it was read. While it is locked, none does.
+            flock(opened, LOCK_SH)
+            try:
+                return _newest(self._look(opened))
+            finally:
+                flock(opened, LOCK_UN)
+
+    def _write(self, acknowledged: Acknowledged) -> None:
+        opened = self._open_to_write()
+        flock(opened, LOCK_EX)  # threads of this process are kept out by a lock of theirs
+        try:
+            slots = self._look(opened)
+            newest = _newest(slots)
+            if newest is None:
+                self._begin(opened, acknowledged)
+            elif acknowledged.order > newest.order:
+                self._replace(opened, 1 - slots.index(newest), acknowledged)
+        finally:
+            flock(opened, LOCK_UN)
 
     def _open(self, flags: int) -> int:
         if self._opened is None:
@@ -160,25 +176,11 @@ class AnchorFile:
         known = "" if reconciled == _NONE else reconciled
         return Acknowledged(int(sequence), digest, int(losses), known)
 
-    @contextmanager
-    def _faults(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StoreUnavailable(
-                f"{self.path}, which remembers what the ledger acknowledged, cannot be {what}: "
-                f"{error.strerror}"
-            ) from error
-
-
-@contextmanager
-def _locked(opened: int, kind: int) -> Iterator[None]:
-    """Keep other processes from writing; threads of this one are kept out by a lock of theirs."""
-    flock(opened, kind)
-    try:
-        yield
-    finally:
-        flock(opened, LOCK_UN)
+    def _fault(self, error: OSError, what: str) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"{self.path}, which remembers what the ledger acknowledged, cannot be {what}: "
+            f"{error.strerror}"
+        )
 
 
 def _put(opened: int, content: bytes, offset: int) -> None:

@@ -140,6 +140,10 @@ class AnchoredLedger:
         self._remember(known, self._verified(known, head.sequence, head.hash))
         return head
 
+    def presumed(self) -> Head:
+        """The newest head that is known here; a ledger in trouble is asked what it holds."""
+        return self._inner.presumed() if self.trouble is None else self.head()
+
     def append(
         self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
     ) -> tuple[Event, ...]:
@@ -154,6 +158,10 @@ class AnchoredLedger:
         verified = self._verified(known, events[0].sequence - 1, events[0].previous_hash)
         self._remember(known, _moved(verified, events))
         return events
+
+    def persist(self) -> None:
+        """Wait until what was appended survives the loss of power."""
+        self._inner.persist()
 
     def by_id(self, event_id: str) -> Event | None:
         """The event with this id."""

@@ -62,6 +62,10 @@ class MemoryLedger:
         """The newest sequence, its hash, and the state."""
         return self._head
 
+    def presumed(self) -> Head:
+        """The head: nobody else moves it."""
+        return self._head
+
     def append(
         self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
     ) -> tuple[Event, ...]:
@@ -75,6 +79,9 @@ class MemoryLedger:
             self._forget()
             self._head = head
         return events
+
+    def persist(self) -> None:
+        """Nothing here survives the process."""
 
     def by_id(self, event_id: str) -> Event | None:
         """The event with this id."""

@@ -77,6 +77,13 @@ class Ledger(Protocol):
         """The newest sequence, its hash, and the state."""
         ...
 
+    def presumed(self) -> Head:
+        """The newest head that is known here, without asking the store: it may be an old one.
+
+        What is judged on it is right only if it is appended with its state as the expected one.
+        """
+        ...
+
     def append(
         self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
     ) -> tuple[Event, ...]:
@@ -86,7 +93,7 @@ class Ledger(Protocol):
             drafts: at least one.
             expected: the state's `sequence` that the events were judged on; None for events
                 that hold whatever the state has become since.
-            durable: survive the loss of power, not only of the process.
+            durable: `persist` it before this returns.
 
         Returns:
             The events as stored.
@@ -95,6 +102,10 @@ class Ledger(Protocol):
             StateMoved: the state is no longer the expected one; nothing was stored.
             KeyTaken: an event with the same key or id is on record; nothing was stored.
         """
+        ...
+
+    def persist(self) -> None:
+        """Wait until what was appended survives the loss of power, and not only of the process."""
         ...
 
     def by_id(self, event_id: str) -> Event | None:

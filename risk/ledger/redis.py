@@ -96,6 +96,10 @@ class RedisLedger:
         known = self._known
         return self._learn(self._run(HEAD, known), known)
 
+    def presumed(self) -> Head:
+        """The newest head that is known here, without asking the store."""
+        return self._known
+
     def append(
         self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
     ) -> tuple[Event, ...]:
@@ -109,6 +113,9 @@ class RedisLedger:
             raise
         self._refusal = None
         return events
+
+    def persist(self) -> None:
+        """The server's `appendfsync` decides."""
 
     def by_id(self, event_id: str) -> Event | None:
         """The event with this id."""

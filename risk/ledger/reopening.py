@@ -34,11 +34,19 @@ class ReopeningLedger:
         """The newest sequence, its hash, and the state."""
         return self._opened().head()
 
+    def presumed(self) -> Head:
+        """The newest head that is known here."""
+        return self._opened().presumed()
+
     def append(
         self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
     ) -> tuple[Event, ...]:
         """Store events, in order, all or none."""
         return self._opened().append(drafts, expected=expected, durable=durable)
+
+    def persist(self) -> None:
+        """Wait until what was appended survives the loss of power."""
+        self._opened().persist()
 
     def by_id(self, event_id: str) -> Event | None:
         """The event with this id."""

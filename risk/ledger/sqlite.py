@@ -1,8 +1,8 @@
 """The embedded ledger: one SQLite file that many processes of one host share.
 
 Write-ahead log, so that readers never wait. Appends run in `BEGIN IMMEDIATE`: the head is
-read, judged and moved under the one write lock that SQLite has. Ordinary appends survive
-`kill -9` (`synchronous=NORMAL`); durable ones survive power loss (`synchronous=FULL`).
+held against the known one and moved under the one write lock that SQLite has. Appends survive
+`kill -9`; what `persist` has waited for survives the loss of power.
 """
 
 import sqlite3
@@ -15,14 +15,17 @@ from risk.events import Draft, Event, EventKind
 from risk.ledger.file import open_file
 from risk.ledger.protocol import EMPTY, Head, Record, advance
 from risk.ledger.sqlite_reader import EVENT_COLUMNS, event_of, read_records, state_of
-from risk.ledger.sqlite_schema import insert, prepare, write_head
+from risk.ledger.sqlite_schema import RARE, insert, move_head, prepare
 from risk.state import RiskState
 from risk.verification import REMEDY
+from stores.sqlite_checkpoints import Checkpoints
 from stores.sqlite_connection import connect, faults, identity_of, transaction
+from stores.sqlite_log import WriteAheadLog
 
 __all__ = ["SqliteLedger"]
 
 _BLOCKED_TIMEOUT_MS = 10
+_FREQUENT = frozenset({EventKind.DECISION, EventKind.BATCH})
 
 
 class SqliteLedger:
@@ -45,15 +48,20 @@ class SqliteLedger:
         self._path = path
         self._busy_timeout_ms = busy_timeout_ms
         self._write_lock, self._read_lock = Lock(), Lock()
-        self._pragmas: dict[str, str | int] = {}
+        self._busy_timeout = busy_timeout_ms
+        self._log = WriteAheadLog(path)
+        self._checkpoints = Checkpoints(path)
         self._known = EMPTY
         self._trouble: str | None = None
         with faults(self._path, REMEDY):
             self._identity = open_file(path, create=create)
             self._writer = self._connect()
+            self._writer.execute("PRAGMA synchronous = NORMAL")
+            pages = self._checkpoints.last_resort
+            self._writer.execute(f"PRAGMA wal_autocheckpoint = {pages}")
             try:
                 prepare(self._writer, path, create=create)
-                self._read_head(self._writer)
+                self._known = self._read_head(self._writer)
                 self._reader = self._connect()
             except BaseException:
                 self._writer.close()
@@ -61,8 +69,8 @@ class SqliteLedger:
 
     @property
     def trouble(self) -> str | None:
-        """Why the newest append failed; None when it did not."""
-        return self._trouble
+        """Why the newest append failed, or is not sure to last; None when neither is so."""
+        return self._trouble or self._log.broken
 
     def head(self) -> Head:
         """The newest sequence, its hash, and the state."""
@@ -71,6 +79,10 @@ class SqliteLedger:
             self._known = self._read_head(self._writer)
             return self._known
 
+    def presumed(self) -> Head:
+        """The newest head that is known here, without asking the file."""
+        return self._known
+
     def append(
         self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
     ) -> tuple[Event, ...]:
@@ -78,12 +90,21 @@ class SqliteLedger:
         with self._write_lock:
             try:
                 with faults(self._path, REMEDY):
-                    events = self._append(drafts, expected, durable=durable)
+                    events = self._append(drafts, expected)
             except StoreUnavailable as error:
                 self._trouble = str(error)
                 raise
             self._trouble = None
+        if durable:
+            self.persist()
         return events
+
+    def persist(self) -> None:
+        """Wait until what was appended is on the disk; others may append meanwhile.
+
+        What SQLite does at each commit with `synchronous=FULL`, under its one write lock.
+        """
+        self._log.flush()
 
     def by_id(self, event_id: str) -> Event | None:
         """The event with this id."""
@@ -99,8 +120,9 @@ class SqliteLedger:
         """Events of these kinds, newest first."""
         marks = ", ".join("?" for _ in kinds)
         older = "" if before is None else "AND sequence < ?"
+        indexed = "" if _FREQUENT.intersection(kinds) else f"AND {RARE}"
         query = (
-            f"SELECT {EVENT_COLUMNS} FROM event WHERE kind IN ({marks}) {older} "  # noqa: S608 - marks only
+            f"SELECT {EVENT_COLUMNS} FROM event WHERE kind IN ({marks}) {older} {indexed} "  # noqa: S608 - marks only
             "ORDER BY sequence DESC LIMIT ?"
         )
         values = [*kinds, *([] if before is None else [before]), limit]
@@ -117,20 +139,29 @@ class SqliteLedger:
         with self._write_lock, self._read_lock:
             self._writer.close()
             self._reader.close()
+            self._log.close()
+            self._checkpoints.close()
 
-    def _append(
-        self, drafts: Sequence[Draft], expected: int | None, *, durable: bool
-    ) -> tuple[Event, ...]:
+    def _append(self, drafts: Sequence[Draft], expected: int | None) -> tuple[Event, ...]:
+        self._log.refuse_if_broken()
         self._check_identity()
-        self._set("synchronous", "FULL" if durable else "NORMAL")
         # Once a wait was in vain, those that queue behind it must not each wait as long.
         blocked = self._trouble is not None
-        self._set("busy_timeout", _BLOCKED_TIMEOUT_MS if blocked else self._busy_timeout_ms)
+        self._wait_for_others(_BLOCKED_TIMEOUT_MS if blocked else self._busy_timeout_ms)
+        # Folded and hashed before the lock is taken; under it one statement says whether the head
+        # is still where it was.
+        known = self._known
+        fits = expected is None or expected == known.state.sequence
+        stored = advance(known, drafts, expected) if fits else None
         with transaction(self._writer):
-            events, head = advance(self._read_head(self._writer), drafts, expected)
+            if stored is None or not move_head(self._writer, known, stored[1]):
+                known = self._read_head(self._writer)
+                stored = advance(known, drafts, expected)
+                move_head(self._writer, known, stored[1])
+            events, head = stored
             self._insert(drafts, events)
-            write_head(self._writer, head, with_state=head.state is not self._known.state)
         self._known = head
+        self._checkpoints.appended(len(events))
         return events
 
     def _check_identity(self) -> None:
@@ -140,10 +171,10 @@ class SqliteLedger:
                 "restart the service"
             )
 
-    def _set(self, pragma: str, value: str | int) -> None:
-        if self._pragmas.get(pragma) != value:
-            self._writer.execute(f"PRAGMA {pragma} = {value}")
-            self._pragmas[pragma] = value
+    def _wait_for_others(self, milliseconds: int) -> None:
+        if self._busy_timeout != milliseconds:
+            self._writer.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            self._busy_timeout = milliseconds
 
     def _connect(self) -> sqlite3.Connection:
         return connect(self._path, "mode=rw", timeout_ms=self._busy_timeout_ms)

@@ -72,7 +72,7 @@ def _fill(source: Readable, partial: Path, progress: Progress | None) -> Copied:
         connection.execute("PRAGMA synchronous = OFF")
         with transaction(connection):
             copied = _copy(source, connection, progress)
-            write_head(connection, copied.head, with_state=True)
+            write_head(connection, copied.head)
         connection.execute("PRAGMA journal_mode = WAL")
     return copied
 

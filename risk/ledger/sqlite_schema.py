@@ -10,20 +10,27 @@ from risk.ledger.protocol import EMPTY, Head, Record
 from risk.verification import REMEDY
 from stores.sqlite_connection import transaction, write_ahead
 
-__all__ = ["check_version", "insert", "is_new", "prepare", "write_head"]
+__all__ = ["RARE", "check_version", "insert", "is_new", "move_head", "prepare", "write_head"]
 
 _VERSION = 2
 
-_SCHEMA = """
+RARE = "kind NOT IN ('decision', 'batch')"
+"""Which kinds of events the index of kinds has, in the words that a query must repeat. Each page
+that a commit touches is written twice, and most commits are one decision, which nobody looks for by
+its kind but among the newest records. Files of before have all kinds in it, and all keys in theirs.
+"""
+
+_SCHEMA = f"""
 CREATE TABLE event (
     sequence INTEGER PRIMARY KEY,
     kind     TEXT NOT NULL,
     id       TEXT NOT NULL UNIQUE,
-    key      TEXT UNIQUE,
+    key      TEXT,
     hash     TEXT NOT NULL,
     body     BLOB NOT NULL
 ) STRICT;
-CREATE INDEX event_kind ON event (kind, sequence);
+CREATE UNIQUE INDEX event_key ON event (key) WHERE key IS NOT NULL;
+CREATE INDEX event_kind ON event (kind, sequence) WHERE {RARE};
 CREATE TABLE head (
     one            INTEGER PRIMARY KEY CHECK (one = 1),
     sequence       INTEGER NOT NULL,
@@ -98,18 +105,33 @@ def insert(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
     Raises:
         sqlite3.IntegrityError: a sequence, an id or a key is there already.
     """
-    connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", records)
+    for record in records:
+        connection.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", record)
 
 
-def write_head(connection: sqlite3.Connection, head: Head, *, with_state: bool) -> None:
-    """Move the head, inside of a transaction; without the state when that stays as it is."""
-    if with_state:
-        connection.execute(
-            "UPDATE head SET sequence = ?, hash = ?, state_sequence = ?, state = ?",
-            (head.sequence, head.hash, head.state.sequence, _text(head)),
-        )
-    else:
-        connection.execute("UPDATE head SET sequence = ?, hash = ?", (head.sequence, head.hash))
+def move_head(connection: sqlite3.Connection, known: Head, head: Head) -> bool:
+    """Move the head, inside of a transaction, if it still is where it is known to be.
+
+    The state is written where it is another one.
+    """
+    place, was = (head.sequence, head.hash), (known.sequence, known.hash)
+    if head.state is known.state:
+        query = "UPDATE head SET sequence = ?, hash = ? WHERE sequence = ? AND hash = ?"
+        return connection.execute(query, (*place, *was)).rowcount == 1
+    query = (
+        "UPDATE head SET sequence = ?, hash = ?, state_sequence = ?, state = ? "
+        "WHERE sequence = ? AND hash = ?"
+    )
+    values = (*place, head.state.sequence, _text(head), *was)
+    return connection.execute(query, values).rowcount == 1
+
+
+def write_head(connection: sqlite3.Connection, head: Head) -> None:
+    """Put the head where it belongs, wherever it was, inside of a transaction."""
+    connection.execute(
+        "UPDATE head SET sequence = ?, hash = ?, state_sequence = ?, state = ?",
+        (head.sequence, head.hash, head.state.sequence, _text(head)),
+    )
 
 
 def _create(connection: sqlite3.Connection) -> None:

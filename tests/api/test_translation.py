@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from api.failures import Failure
-from api.translation import translated
+from api.translation import invalid, translated
 
 
 class Body(BaseModel):
@@ -32,13 +32,11 @@ def validation(text: str) -> Failure:
     with pytest.raises(ValidationError) as caught:
         Body.model_validate_json(text)
     details = caught.value.errors(include_context=False, include_input=False)
-    body = json.dumps({"error": "1 validation error for Body", "detail": details}).encode()
-    return say(400, body)
+    return invalid(details, tuple(Body.model_fields))
 
 
 def say(status: int, body: bytes) -> Failure:
-    fields = list(Body.model_fields)
-    return translated(status, body, method="POST", path="/v1/inference", fields=fields)
+    return translated(status, body, method="POST", path="/v1/inference")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -101,7 +100,7 @@ def break_the_last_rows(settings: Settings, name: str) -> None:
     matrix = last.matrix.copy()
     matrix[:, NAMES.index(name)] *= 100
     drafts = [
-        replace(decision(int(start), vector, 0), event_id=f"again-{start}")
+        decision(int(start), vector, 0)._replace(event_id=f"again-{start}")
         for start, vector in zip(last.starts, matrix, strict=True)
     ]
     ledger.append(drafts)
@@ -146,7 +145,7 @@ def test_collapsed_actions_are_an_alarm_too_but_no_drift(
     for session in sessions()[-5:]:
         ledger.append(
             [
-                replace(decision(int(start), vector, 1), event_id=f"hold-{start}")
+                decision(int(start), vector, 1)._replace(event_id=f"hold-{start}")
                 for start, vector in zip(session.starts, session.matrix, strict=True)
             ]
         )
@@ -166,7 +165,7 @@ def put_right(settings: Settings) -> None:
     last = sessions()[-1]
     ledger.append(
         [
-            replace(decision(int(start), vector, 0), event_id=f"right-{start}")
+            decision(int(start), vector, 0)._replace(event_id=f"right-{start}")
             for start, vector in zip(last.starts, last.matrix, strict=True)
         ]
     )

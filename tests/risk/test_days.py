@@ -307,6 +307,12 @@ class LosingLedger:
     def head(self) -> Head:
         return self._ledger.head()
 
+    def presumed(self) -> Head:
+        return self._ledger.presumed()
+
+    def persist(self) -> None:
+        self._ledger.persist()
+
     def by_id(self, event_id: str) -> Event | None:
         return self._ledger.by_id(event_id)
 

@@ -163,6 +163,12 @@ class Link:
     def head(self) -> Head:
         return self.ledger.head()
 
+    def presumed(self) -> Head:
+        return self.ledger.presumed()
+
+    def persist(self) -> None:
+        self.ledger.persist()
+
     def append(
         self, drafts: Sequence[Draft], *, expected: int | None = None, durable: bool = False
     ) -> tuple[Event, ...]:
@@ -267,7 +273,6 @@ class RiskMachine(RuleBasedStateMachine):
         """Let a service act, and its act run into trouble; its caller asks again until told."""
         book = self.services[by]
         told, facts = self.expected(act, book)
-        waits = not isinstance(told, Told) or told.approved
         if book.halt_file and trouble not in {Trouble.LOST_REQUEST, Trouble.LOST_ANSWER}:
             trouble = Trouble.NONE  # the first append would be the halt's
         self.arm(trouble, act, "other" if by == "desk" else "desk")
@@ -280,7 +285,7 @@ class RiskMachine(RuleBasedStateMachine):
             self.happened(facts[:1] if trouble is Trouble.LOST_ANSWER else [])
             self.perform(by, act)
             return
-        if met and waits:
+        if met:
             # What was judged on the state before somebody else acted was not stored.
             told, facts = self.expected(act, book)
         assert said == told, f"the code says {said}, the model {told}"

@@ -434,7 +434,7 @@ class TestFile:
             else:
                 with SqliteReader(path) as reader:
                     assert (reader.scan(), reader.head()) == (records, head)
-        assert 200 < found <= 400
+        assert 150 < found <= 400
 
     def test_a_file_that_is_in_use_can_be_examined(self, path: Path) -> None:
         ledger = SqliteLedger(path)

@@ -31,7 +31,7 @@ def said(prediction: Prediction) -> tuple[object, ...]:
         prediction.signals,
         prediction.confidence.tobytes(),
         prediction.probabilities.tobytes(),
-        [replace(output, probabilities=None) for output in prediction.outputs],
+        [output._replace(probabilities=None) for output in prediction.outputs],
         [
             None if output.probabilities is None else output.probabilities.tobytes()
             for output in prediction.outputs

@@ -1,0 +1,1 @@
+"""The service beside bare handlers over the same models: latency, throughput, cost."""
