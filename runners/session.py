@@ -142,6 +142,8 @@ class _OneRow:
 
     def run(self, observation: NDArray[np.float32]) -> list[NDArray[np.generic]]:
         """One array (1, columns) per output."""
+        if observation.shape != self._row.shape:
+            raise ValueError(f"a row of shape {observation.shape}, not {self._row.shape}")
         with self._lock:
             self._row[:] = observation
             self._session.run_with_iobinding(self._binding)

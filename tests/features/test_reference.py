@@ -259,3 +259,16 @@ def test_a_feature_where_the_others_put_it_is_allowed(row: int, column: int) -> 
 
     assert low < high
     assert at_the_edge or inside == (low <= values[column] <= high) or column == 0
+
+
+@given(st.integers(0, len(SERIES.matrix) - 1), st.integers(0, 2**32 - 1))
+def test_one_vector_has_the_scores_that_it_has_among_many_to_the_bit(row: int, seed: int) -> None:
+    relations = REFERENCE.relations
+    assert relations is not None
+    vectors = SERIES.matrix[row : row + 40].astype(np.float64)[:, REFERENCE.related]
+    factors = np.random.default_rng(seed).normal(1.0, 3.0, vectors.shape)
+    for matrix in (vectors, vectors * factors):
+        before = matrix.copy()
+        alone = np.array([relations.scores_of(vector) for vector in matrix])
+        assert alone.tobytes() == relations.scores(matrix).tobytes()
+        assert matrix.tobytes() == before.tobytes()

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -14,11 +15,13 @@ from time import sleep
 
 import pytest
 
-from errors import StoreCorrupt, StoreUnavailable
+from errors import KeyTaken, StoreCorrupt, StoreUnavailable
+from risk.events import EventKind
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.reopening import ReopeningLedger
 from risk.ledger.sqlite import SqliteLedger
 from risk.state import RiskState
+from risk.verification import examine
 from tests.book import Book
 from tests.risk.test_ledger_contract import decision, result
 
@@ -319,3 +322,58 @@ def test_memory_and_file_give_the_same_hashes(tmp_path: Path) -> None:
         book.result(-0.006, "t2")
     assert file.head() == memory.head()
     file.close()
+
+
+_OLDER = """
+CREATE TABLE event (
+    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL UNIQUE, key TEXT UNIQUE,
+    hash TEXT NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE INDEX event_kind ON event (kind, sequence);
+CREATE TABLE head (
+    one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL, hash TEXT NOT NULL,
+    state_sequence INTEGER NOT NULL, state TEXT NOT NULL
+) STRICT;
+"""
+
+
+def older_file(path: Path) -> None:
+    """An empty ledger as it was made when every kind and every key was in an index."""
+    SqliteLedger(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        (row,) = connection.execute("SELECT * FROM head").fetchall()
+        connection.executescript("DROP TABLE event; DROP TABLE head;" + _OLDER)
+        connection.execute("INSERT INTO head VALUES (?, ?, ?, ?, ?)", row)
+        connection.commit()
+
+
+@pytest.mark.parametrize("make", [older_file, lambda path: SqliteLedger(path).close()])
+def test_a_file_with_other_indexes_is_read_and_written_alike(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "state.db"
+    make(path)
+    with closing(SqliteLedger(path, create=False)) as ledger:
+        book = Book(ledger)
+        for number in range(5):
+            ledger.append([decision(f"d{number}")])
+            book.result(-0.001, f"t{number}")
+        results, decisions = [EventKind.TRADE_RESULT], [EventKind.DECISION]
+        assert [event.sequence for event in ledger.recent(results, limit=3)] == [10, 8, 6]
+        assert [event.sequence for event in ledger.recent(decisions, limit=2)] == [9, 7]
+        both = ledger.recent([*decisions, *results], limit=3, before=9)
+        assert [event.sequence for event in both] == [8, 7, 6]
+        assert ledger.by_key("trade:t3") is not None
+        with pytest.raises(KeyTaken):
+            ledger.append([decision("d3")])
+        assert examine(ledger).is_intact
+
+
+def test_what_is_rare_is_found_by_an_index_among_many_decisions(tmp_path: Path) -> None:
+    with closing(SqliteLedger(tmp_path / "state.db")) as ledger:
+        asked: list[str] = []
+        ledger._reader.set_trace_callback(asked.append)
+        ledger.recent([EventKind.RECONCILED], limit=1)
+        ledger._reader.set_trace_callback(None)
+        plan = ledger._reader.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()
+    assert any("event_kind" in str(step) for step in plan), plan
