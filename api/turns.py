@@ -3,16 +3,16 @@
 What may take long (a batch, bars, an act of a person, everything where the ledger is on another
 machine) has its turn on a thread. A decision on an embedded ledger has it on the event loop, if the
 thread has nothing to do: two threads that share one interpreter hand it to each other at every
-call of SQLite, which makes a decision twice as slow and eight at once three times. What waits for
-the disk, the flush that an approval needs, always does so on a thread. Decisions that wait at the
-same time are made together.
+call of SQLite, which cost 115 of 700 microseconds, measured in one process. What waits for the
+disk, the flush that an approval needs, always does so on a thread. So the event loop waits at most
+for an append of another worker, and once for half a second where a foreign program keeps the file
+locked. Decisions that wait at the same time are made together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import takewhile
@@ -95,7 +95,7 @@ class Turns:
         # Each of the two is written by one thread only; where they differ, the thread is busy.
         self._put, self._taken = 0, 0
         self._gathered: list[_Job] = []
-        self._waiting: deque[_Job] = deque()
+        self._waiting: dict[_Job, None] = {}  # in the order of their arrival
         self._watched: asyncio.AbstractEventLoop | None = None
         self._disk = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-disk")
         self._thread = Thread(target=self._serve, name=name, daemon=True)
@@ -146,7 +146,7 @@ class Turns:
             )
         loop = asyncio.get_running_loop()
         job = _Job(work, item, loop)
-        self._waiting.append(job)
+        self._waiting[job] = None
         if self._at_once and work is not _alone:
             if not self._gathered:
                 loop.call_soon(self._serve_gathered)
@@ -160,15 +160,11 @@ class Turns:
         try:
             return await job.future
         finally:
-            self._forget_done()
+            del self._waiting[job]
 
     def _hand_over(self, job: _Job) -> None:
         self._put += 1
         self._jobs.put(job)
-
-    def _forget_done(self) -> None:
-        while self._waiting and self._waiting[0].future.done():
-            self._waiting.popleft()
 
     def _refuse_late(self) -> None:
         """Tell those whose turn did not come in time, and look again when the next is due."""
@@ -177,7 +173,6 @@ class Turns:
             # What runs already is waited for: what it puts on record must be told.
             if job.loop is loop and job.claimed():
                 job.finish(_not_begun())
-        self._forget_done()
         self._watched = None
         waiting = [job for job in self._waiting if job.due > now]
         if waiting and loop is not None:

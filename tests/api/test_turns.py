@@ -113,6 +113,31 @@ def test_what_waits_for_the_disk_holds_up_nothing_else(turns: Turns) -> None:
     assert refused == [b'{"said":"refused"}'] * 2
 
 
+def test_what_is_done_while_one_waits_for_the_disk_counts_as_done(
+    at_once: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.turns._MOST_WAITING", 3)
+    flushed = Event()
+
+    def settle() -> list[dict[str, str]]:
+        assert flushed.wait(20)
+        return [{"said": "on the disk"}]
+
+    def work(asked: Asked) -> Done:
+        waits = asked[0][0] == "approve"
+        return Done([PENDING], settle) if waits else Done([{"said": "refused"}])
+
+    async def asked() -> list[list[bytes]]:
+        approved = asyncio.create_task(all_of(at_once, work, ["approve"]))
+        await asyncio.sleep(0.01)
+        refused = [await all_of(at_once, work, ["refuse"]) for _ in range(20)]
+        flushed.set()
+        await approved
+        return refused
+
+    assert run(asked()) == [[b'{"said":"refused"}']] * 20
+
+
 def test_what_is_wrong_with_one_is_told_to_it_alone(turns: Turns) -> None:
     def work(asked: Asked) -> Done:
         return Done(
