@@ -56,10 +56,10 @@ class SqliteLedger:
         with faults(self._path, REMEDY):
             self._identity = open_file(path, create=create)
             self._writer = self._connect()
-            self._writer.execute("PRAGMA synchronous = NORMAL")
-            pages = self._checkpoints.last_resort
-            self._writer.execute(f"PRAGMA wal_autocheckpoint = {pages}")
             try:
+                self._writer.execute("PRAGMA synchronous = NORMAL")
+                pages = self._checkpoints.last_resort
+                self._writer.execute(f"PRAGMA wal_autocheckpoint = {pages}")
                 prepare(self._writer, path, create=create)
                 self._known = self._read_head(self._writer)
                 self._reader = self._connect()
