@@ -216,14 +216,20 @@ class Event:
         )
 
 
-@lru_cache(maxsize=256)  # one decision writes the same few times again and again
 def timestamp(at: datetime) -> str:
     """An aware time as ISO 8601 in UTC with microseconds.
 
     >>> timestamp(datetime(2026, 3, 2, 13, 5, tzinfo=UTC))
     '2026-03-02T13:05:00.000000+00:00'
     """
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
+    # Not cached by the local time: the two passes of a clock that is set back are equal to it.
+    return _text(at.astimezone(UTC))
+
+
+@lru_cache(maxsize=256)
+def _text(at: datetime) -> str:
+    """One decision writes the same few times again and again."""
+    return at.isoformat(timespec="microseconds")
 
 
 def stamp(draft: Draft, *, sequence: int, previous_hash: str) -> Event:
