@@ -27,7 +27,7 @@ from api.messages import (
     TradeResultRequest,
 )
 
-__all__ = ["post_routes"]
+__all__ = ["book_routes", "post_routes"]
 
 
 def post_routes(
@@ -40,6 +40,15 @@ def post_routes(
         return await drift.answer(secrets.token_hex(8))
 
     return {
+        **book_routes(handlers, market),
+        "/v1/alerts/acknowledge": (AcknowledgeRequest, alerts.acknowledge),
+        "/v1/drift/check": (DriftCheckRequest, check_drift),
+    }
+
+
+def book_routes(handlers: Handlers, market: MarketHandlers) -> Mapping[str, Route]:
+    """Those about decisions, the book and the market."""
+    return {
         "/v1/inference": (InferenceRequest, handlers.inference),
         "/v1/inference/batch": (BatchInferenceRequest, handlers.inference_batch),
         "/v1/market/bars": (MarketBarsRequest, market.market_bars),
@@ -51,6 +60,4 @@ def post_routes(
         "/v1/risk/halt": (HaltRequest, handlers.risk_halt),
         "/v1/risk/resume": (ResumeRequest, handlers.risk_resume),
         "/v1/risk/reset": (ResetRequest, handlers.risk_reset),
-        "/v1/alerts/acknowledge": (AcknowledgeRequest, alerts.acknowledge),
-        "/v1/drift/check": (DriftCheckRequest, check_drift),
     }

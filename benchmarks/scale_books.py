@@ -13,14 +13,13 @@ from statistics import median
 from typing import Any, Final
 
 from benchmarks.scale_parts import (
-    WIDE,
     Load,
     Loading,
     mixed_bodies,
     ready_seconds,
     warm_workers,
 )
-from benchmarks.stores import RedisStore, SqliteStore, service_on
+from benchmarks.stores import WIDE, RedisStore, SqliteStore, service_on
 from benchmarks.usage import Meter, Usage
 from tests.live.server import ROOT, Server
 from tests.redis_server import RedisServer

@@ -14,7 +14,6 @@ from typing import Final
 
 from benchmarks.decisions import again, drafts_in, grow
 from benchmarks.scale_parts import (
-    WIDE,
     Bodies,
     Load,
     closed_loop,
@@ -23,7 +22,7 @@ from benchmarks.scale_parts import (
     ready_seconds,
     warm_workers,
 )
-from benchmarks.stores import SqliteStore, service_on
+from benchmarks.stores import WIDE, SqliteStore, service_on
 from benchmarks.usage import Meter, Usage
 from risk.ledger.sqlite import SqliteLedger
 from tests.live.server import Server

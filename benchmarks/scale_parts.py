@@ -23,7 +23,6 @@ from tests.live.server import ROOT, Server
 
 __all__ = [
     "APPROVING",
-    "WIDE",
     "Load",
     "Loading",
     "closed_loop",
@@ -33,17 +32,6 @@ __all__ = [
     "sorted_bodies",
     "warm_workers",
 ]
-
-WIDE: Final = {
-    # Trade results come in all the time, and nothing may trip; the checks run all the same.
-    "MLOPS__RISK_LIMITS__MAX_DAILY_LOSS": "-1.0",
-    "MLOPS__RISK_LIMITS__MAX_DRAWDOWN": "-1.0",
-    "MLOPS__RISK_LIMITS__MAX_CONSECUTIVE_LOSSES": "1000000000",
-    "MLOPS__RISK_LIMITS__MAX_TRADES_PER_DAY": "1000000000",
-    "MLOPS__RISK_LIMITS__COOLDOWN_AFTER_LOSS": "0",
-    # A check is made when it is asked for, and not at the full hour.
-    "MLOPS__MONITORING__ENABLE_DRIFT_DETECTION": "false",
-}
 
 APPROVING: Final = '"approved":true'
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.scale_parts import (
-    WIDE,
     Load,
     metered,
     mixed_bodies,
     ready_seconds,
     warm_workers,
 )
-from benchmarks.stores import RedisStore, service_on, store_of
+from benchmarks.stores import WIDE, RedisStore, service_on, store_of
 from benchmarks.usage import Meter, Usage, first_limit, told
 
 __all__ = ["Crowd", "crowds"]

@@ -23,11 +23,19 @@ from typing import Final
 
 from benchmarks.decisions import draft_of, event_of
 from benchmarks.drift_load import record_sessions
-from benchmarks.scale_parts import WIDE, closed_loop, mixed_bodies, ready_seconds
+from benchmarks.scale_parts import closed_loop, mixed_bodies, ready_seconds
 from benchmarks.serving.machine import facts
 from benchmarks.soak_drive import drive
 from benchmarks.soak_report import Soaked, print_soak, soak_json
-from benchmarks.stores import BOOK, RedisStore, SqliteStore, service_on, store_of, working_folder
+from benchmarks.stores import (
+    BOOK,
+    WIDE,
+    RedisStore,
+    SqliteStore,
+    service_on,
+    store_of,
+    working_folder,
+)
 from risk.ledger.redis import RedisLedger
 from risk.ledger.sqlite import SqliteLedger
 from risk.verification import Examination, examine, records_of

@@ -18,9 +18,30 @@ from risk.ledger.sqlite import SqliteLedger
 from tests.live.server import ALL_DAY, Server
 from tests.redis_server import RedisServer
 
-__all__ = ["RedisStore", "SqliteStore", "Store", "store_of", "until_healthy", "working_folder"]
+__all__ = [
+    "WIDE",
+    "RedisStore",
+    "SqliteStore",
+    "Store",
+    "service_on",
+    "store_of",
+    "until_healthy",
+    "working_folder",
+]
 
 BOOK = "default"
+
+WIDE: Mapping[str, str] = {
+    # Trade results come in all the time, and nothing may trip; the checks run all the same.
+    "MLOPS__RISK_LIMITS__MAX_DAILY_LOSS": "-1.0",
+    "MLOPS__RISK_LIMITS__MAX_DRAWDOWN": "-1.0",
+    "MLOPS__RISK_LIMITS__MAX_CONSECUTIVE_LOSSES": "1000000000",
+    "MLOPS__RISK_LIMITS__MAX_TRADES_PER_DAY": "1000000000",
+    "MLOPS__RISK_LIMITS__COOLDOWN_AFTER_LOSS": "0",
+    # A check is made when it is asked for, and not at the full hour.
+    "MLOPS__MONITORING__ENABLE_DRIFT_DETECTION": "false",
+}
+"""A book on which no limit is reached, however long it is driven."""
 
 
 class Store(Protocol):

@@ -6,8 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from time import sleep
 
@@ -24,6 +23,7 @@ from observation import DecisionRequest
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.sqlite import SqliteLedger
 from risk.verification import examine
+from tests.answering import answering
 from tests.recorded_decisions import recorded_decision
 
 MS = 1_000_000
@@ -33,32 +33,16 @@ SLOW, PAUSE_SECONDS = 10, 0.2
 @pytest.fixture
 def port() -> Iterator[int]:
     """A server that stands still once, on its eleventh answer."""
-    numbers, lock = count(), threading.Lock()
+    lock = threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(number: int) -> tuple[int, bytes]:
+        with lock:
+            if number == SLOW:
+                sleep(PAUSE_SECONDS)
+        return 200, b"{}"
 
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            with lock:
-                if next(numbers) == SLOW:
-                    sleep(PAUSE_SECONDS)
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(answer) as found:
+        yield found
 
 
 def sleeper(**columns: list[int]) -> Sleeper:

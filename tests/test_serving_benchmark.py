@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 
 import numpy as np
 import pytest
@@ -19,6 +16,7 @@ from benchmarks.serving.run import QUICK, Findings
 from benchmarks.serving.stretches import Stretch, joined
 from benchmarks.serving.verdicts import Verdict, added_over_commit, verdicts
 from benchmarks.serving.wrk import speed_told
+from tests.answering import answering
 
 REFUSED, APPROVED = Case("refused"), Case("approved")
 
@@ -38,31 +36,13 @@ def results_of(*stretches: Stretch) -> Results:
 @pytest.fixture
 def port() -> Iterator[int]:
     """A server that is marked on every second answer, and fails on every fourth."""
-    numbers = count()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(number: int) -> tuple[int, bytes]:
+        marked = b'{"approved":true}' if number % 2 else b'{"approved":false}'
+        return (503 if number % 4 == 0 else 200), marked
 
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            number = next(numbers)
-            body = b'{"approved":true}' if number % 2 else b'{"approved":false}'
-            self.send_response(503 if number % 4 == 0 else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(answer) as found:
+        yield found
 
 
 def test_the_generator_counts_what_is_marked_and_what_failed(port: int) -> None:

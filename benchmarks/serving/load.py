@@ -21,6 +21,8 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 from typing import Any
 
+from benchmarks.line import request_of
+
 __all__ = ["load"]
 
 _LENGTH = b"content-length: "
@@ -94,7 +96,7 @@ def load(
     Raises:
         ConnectionError: the server closed a connection, or an answer has no length.
     """
-    requests = cycle([_request(path, body) for path, body in bodies])
+    requests = cycle([request_of(path, body) for path, body in bodies])
     connections = [_Client(port, requests) for _ in range(clients)]
     used, began = _processor_seconds(), time.perf_counter_ns()
     outcome = _Outcome(mark, began + int(warm_seconds * 1e9))
@@ -157,18 +159,6 @@ def _exchange(connections: Sequence[_Client], outcome: _Outcome, deadline: int) 
                     client.send()
                 else:
                     waiting -= 1
-
-
-def _request(path: str, body: bytes) -> bytes:
-    lines = [
-        f"POST {path} HTTP/1.1",
-        "Host: 127.0.0.1",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        "",
-        "",
-    ]
-    return "\r\n".join(lines).encode() + body
 
 
 def _processor_seconds() -> float:

@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.connection import Connection, NoAnswer
 from benchmarks.drift_load import record_sessions
-from benchmarks.stores import Store, service_on, store_of
+from benchmarks.stores import WIDE, Store, service_on, store_of
 from tests.live.server import ROOT, Server
 from tests.redis_server import executable, free_port
 
@@ -32,17 +32,6 @@ TITLES: Final = {
 }
 """What each is called in a table, in the order in which they take turns."""
 
-_WIDE = {
-    # Trade results pour in, and nothing may trip; the checks run all the same.
-    "MLOPS__RISK_LIMITS__MAX_DAILY_LOSS": "-1.0",
-    "MLOPS__RISK_LIMITS__MAX_DRAWDOWN": "-1.0",
-    "MLOPS__RISK_LIMITS__MAX_CONSECUTIVE_LOSSES": "1000000000",
-    "MLOPS__RISK_LIMITS__MAX_TRADES_PER_DAY": "1000000000",
-    "MLOPS__RISK_LIMITS__COOLDOWN_AFTER_LOSS": "0",
-    "MLOPS__LOGGING__LEVEL": "INFO",
-    # A check is made when it is to be measured, and not at the full hour.
-    "MLOPS__MONITORING__ENABLE_DRIFT_DETECTION": "false",
-}
 _START_SECONDS = 60
 _TICKS = os.sysconf("SC_CLK_TCK")
 _MEMORY = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
@@ -135,7 +124,9 @@ def _stores(stack: ExitStack, folder: Path) -> tuple[list[Store], dict[str, str]
 
 
 def _service(stack: ExitStack, store: Store, folder: Path) -> Server:
-    service = service_on(store, folder / store.name, variables=_WIDE)
+    service = service_on(
+        store, folder / store.name, variables={**WIDE, "MLOPS__LOGGING__LEVEL": "INFO"}
+    )
     service.launch()
     stack.callback(service.stop)
     return service

@@ -20,18 +20,7 @@ from pydantic import BaseModel
 from api.access import LOCAL, current_caller
 from api.handlers import Handlers
 from api.market_handlers import MarketHandlers
-from api.market_messages import MacroRequest, MarketBarsRequest
-from api.messages import (
-    BatchInferenceRequest,
-    HaltRequest,
-    InferenceRequest,
-    MarkRequest,
-    PositionRequest,
-    ReleaseRequest,
-    ResetRequest,
-    ResumeRequest,
-    TradeResultRequest,
-)
+from api.routes import book_routes
 from api.turns import Turns
 from api.web import create_web
 from application import Application, World
@@ -51,8 +40,6 @@ CONFIDENT: list[float] = json.loads((ROOT / "examples" / "observation.json").rea
     "observation"
 ]
 """The README's observation: bought with confidence."""
-
-Route = tuple[Callable[[Any], Awaitable[Response]], type[BaseModel]]
 
 
 @dataclass
@@ -87,26 +74,9 @@ class Running:
 
     def post(self, path: str, **body: object) -> tuple[int, dict[str, Any]]:
         """Status and content of a POST; a body that the message refuses raises."""
-        answer, message = self.route(path)
+        message, answer = book_routes(self.handlers, self.market)[path]
         response = asyncio.run(as_local(answer, message.model_validate(body)))
         return response.status_code, json.loads(bytes(response.body))
-
-    def route(self, path: str) -> Route:
-        """The handler of a POST route and the message that it takes."""
-        routes: dict[str, Route] = {
-            "/v1/inference": (self.handlers.inference, InferenceRequest),
-            "/v1/inference/batch": (self.handlers.inference_batch, BatchInferenceRequest),
-            "/v1/market/bars": (self.market.market_bars, MarketBarsRequest),
-            "/v1/market/macro": (self.market.market_macro, MacroRequest),
-            "/v1/risk/trade-result": (self.handlers.trade_result, TradeResultRequest),
-            "/v1/risk/position": (self.handlers.risk_position, PositionRequest),
-            "/v1/risk/mark": (self.handlers.risk_mark, MarkRequest),
-            "/v1/orders/release": (self.handlers.order_release, ReleaseRequest),
-            "/v1/risk/halt": (self.handlers.risk_halt, HaltRequest),
-            "/v1/risk/resume": (self.handlers.risk_resume, ResumeRequest),
-            "/v1/risk/reset": (self.handlers.risk_reset, ResetRequest),
-        }
-        return routes[path]
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
         """Status and content of a GET."""

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from api.routes import book_routes
 from api.vectors import batch_vectors
 from features.schema import USDCOP_M5
 from tests.integration.running import CONFIDENT, MODELS, Running
@@ -101,7 +102,7 @@ BODIES = {
 
 @pytest.mark.parametrize("path", sorted(BODIES))
 def test_nothing_that_a_body_says_is_a_fault_of_the_service(service: Running, path: str) -> None:
-    _, message = service.route(path)
+    message, _ = book_routes(service.handlers, service.market)[path]
 
     @settings(deadline=None)
     @given(body=BODIES[path])
