@@ -69,10 +69,10 @@ class DriftRuns:
         """
         while True:
             try:
-                tick = await asyncio.to_thread(self._wanted)
+                tick, known = await asyncio.to_thread(self._wanted)
                 if tick is None:
                     return
-                if await self._settled(tick):
+                if await self._settled(tick, known):
                     continue
             except StoreError as error:
                 self._complain(None, f"the store of the drift checks: {error}")
@@ -118,8 +118,11 @@ class DriftRuns:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self._desk.close)
 
-    def _wanted(self) -> str | None:
+    def _wanted(self) -> tuple[str | None, tuple[str, ...]]:
         """The check to be seen to now, or one that was begun and not finished; None: all is done.
+
+        Beside it, what was done when it was chosen: by the time that it is claimed, others may have
+        made it and newer ones, and then it is not to be made any more.
 
         Checks that became due while an earlier one was made come one after the other. Those that
         are later than the grace are left out, and all before the newest that is done.
@@ -134,10 +137,10 @@ class DriftRuns:
         places = [place for place, name in enumerate(due) if name in done]
         # Where nobody knows of any, only the newest is made: the others are history.
         missing = due[places[-1] + 1 :] if places else due[-1:]
-        return missing[0] if missing else desk.lease.open_tick()
+        return missing[0] if missing else desk.lease.open_tick(), done
 
-    async def _settled(self, tick: str) -> bool:
-        claim: Claim = await asyncio.to_thread(self._desk.lease.claim, tick)
+    async def _settled(self, tick: str, known: tuple[str, ...]) -> bool:
+        claim: Claim = await asyncio.to_thread(self._desk.lease.claim, tick, known=known)
         if claim.standing is Standing.HELD:
             self._begun(claim.tick)
             await asyncio.wait(self._tasks)

@@ -95,12 +95,16 @@ class Lease:
         with self._lock:
             return 0.0 if self._held is None else max(0.0, self._until - self._timer())
 
-    def claim(self, tick: str, *, resume: bool = True) -> Claim:
+    def claim(
+        self, tick: str, *, resume: bool = True, known: tuple[str, ...] | None = None
+    ) -> Claim:
         """Try to hold it for a piece of work.
 
         Args:
             tick: names the piece of work; the same name is never run twice.
             resume: whether another one runs it when its holder dies.
+            known: what was `done` when the piece of work was chosen. Where more is done by now,
+                another one may be due, and nothing is begun: the standing is BUSY.
 
         Raises:
             StoreError: nobody knows who holds it.
@@ -113,7 +117,8 @@ class Lease:
             body = self._decoded(document)
             if tick in body.done:
                 return Claim(Standing.DONE, tick, "")
-            if body.open and not self._is_free(document, body):
+            outdated = known is not None and known != body.done
+            if outdated or (body.open and not self._is_free(document, body)):
                 return Claim(Standing.BUSY, body.tick, body.holder)
             if body.open and body.failures >= _MOST_FAILURES:
                 return self._given_up(document, body)

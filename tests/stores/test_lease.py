@@ -75,6 +75,16 @@ class TestEveryStore:
         assert standing(lease_of("one again"), "9:00") is Standing.DONE
         assert standing(other, "11:00") is Standing.HELD
 
+    def test_who_chose_before_others_were_done_begins_nothing(self, lease_of: Take) -> None:
+        slow, fast = lease_of("slow"), lease_of("fast")
+        known = slow.done()
+        fast.claim("10:00", known=fast.done())
+        assert fast.finish()
+        assert slow.claim("9:00", known=known).standing is Standing.BUSY
+        assert slow.open_tick() is None
+        assert slow.claim("10:00", known=known).standing is Standing.DONE
+        assert slow.claim("11:00", known=slow.done()).standing is Standing.HELD
+
     def test_a_dead_worker_s_tick_is_taken_over(self, lease_of: Take, timer: Hand) -> None:
         one, other = lease_of("one"), lease_of("other")
         one.claim("9:00")
