@@ -17,6 +17,7 @@ from features.feed import MarketFeed
 from features.schema import Schema
 from monitoring.alerts.alerts import Alerts
 from monitoring.drift.records import DriftRecords
+from monitoring.observer import Traffic
 from monitoring.statistics import Statistics
 from pipeline import Desk
 from risk.identifiers import new_identifier
@@ -85,6 +86,7 @@ class Application:
         cache: feature vectors by timestamp.
         feed: bars and macro values, and the vectors made of them.
         statistics: counts of this process.
+        traffic: counts of all processes.
         desk: what `pipeline.decide` needs.
         alerts: who is told of what.
         drift: what drift checks found.
@@ -101,6 +103,7 @@ class Application:
     cache: FeatureCache
     feed: MarketFeed
     statistics: Statistics
+    traffic: Traffic
     desk: Desk
     alerts: Alerts
     drift: DriftRecords

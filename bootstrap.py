@@ -168,6 +168,7 @@ def _assemble(
     calendar = SessionCalendar(settings.trading_hours, settings.calendar)
     calendar.status(world.clock())  # loads the holidays now and not with the first decision
     values, cache = _what_decides(settings, runners, schema), open_cache(settings)
+    prometheus = PrometheusObserver()
     desk = Desk(
         models=models,
         ledger=ledger,
@@ -179,7 +180,7 @@ def _assemble(
         timer=world.timer,
         new_id=world.new_id,
         halt_requested=HaltFile(Path(settings.halt_file)),
-        observer=Observers([statistics, PrometheusObserver(), LogObserver()]),
+        observer=Observers([statistics, prometheus, LogObserver()]),
         schema=schema,
     )
     feed = open_feed(settings, cache, schema, documents)
@@ -198,6 +199,7 @@ def _assemble(
         cache=cache,
         feed=feed,
         statistics=statistics,
+        traffic=prometheus,
         desk=desk,
         alerts=open_alerts(settings, world, sources, documents),
         drift=drift,

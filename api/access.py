@@ -22,6 +22,7 @@ __all__ = [
     "ANONYMOUS",
     "LOCAL",
     "OPEN",
+    "OTHER",
     "ROUTES",
     "Access",
     "Caller",
@@ -34,6 +35,9 @@ __all__ = [
 
 OPEN = None
 """In place of a role: served without a key."""
+
+OTHER = "other"
+"""In place of a route: of a path that leads nowhere."""
 
 ROUTES: Mapping[str, Role | None] = MappingProxyType(
     {
@@ -174,7 +178,13 @@ class Access:
         routes = dict(ROUTES)
         if settings.access.open_metrics:
             routes["GET /metrics"] = OPEN
-        self._exact, self._last_segment_free = _tables(routes)
+        self._methods: dict[str, dict[str, Role | None]] = {}
+        for route, role in routes.items():
+            method, _, path = route.partition(" ")
+            self._methods.setdefault(path, {})[method] = role
+        self._last_segment_free = {
+            path[: path.rindex("{")]: path for path in self._methods if path.endswith("}")
+        }
 
     def authenticate(self, header: bytes | None) -> Caller | None:
         """The caller that an `Authorization` header proves, or None.
@@ -198,29 +208,15 @@ class Access:
 
         Paths are compared whole: a trailing slash or line break is another path.
         """
-        exact = self._exact.get(path)
-        if exact is not None:
-            return exact
+        return self._methods.get(self.route(path))
+
+    def route(self, path: str) -> str:
+        """A path as `ROUTES` has it; `OTHER` for all that lead nowhere."""
+        if path in self._methods:
+            return path
         above, slash, last = path.rpartition("/")
-        return self._last_segment_free.get(above + slash) if last else None
+        return self._last_segment_free.get(above + slash, OTHER) if last else OTHER
 
 
 def _stored(key: AccessKey) -> tuple[bytes, Caller]:
     return bytes.fromhex(key.sha256), Caller(key.name, key.role)
-
-
-Table = dict[str, dict[str, Role | None]]
-
-
-def _tables(routes: Mapping[str, Role | None]) -> tuple[Table, Table]:
-    """Split routes by whether their last segment is free."""
-    exact: Table = {}
-    free: Table = {}
-    for route, role in routes.items():
-        method, _, path = route.partition(" ")
-        if path.endswith("}"):
-            methods = free.setdefault(path[: path.rindex("{")], {})
-        else:
-            methods = exact.setdefault(path, {})
-        methods[method] = role
-    return exact, free

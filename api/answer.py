@@ -28,6 +28,9 @@ REPORTS = frozenset({"/health"})
 LARGEST_ERROR = 1024 * 1024
 """Bytes of a framework's error that are kept; the rest would not be shown anyway."""
 
+CLIENT_GONE = 499
+"""The status of an answer that never began; the number that proxies use."""
+
 OF_THE_BODY = frozenset(
     {b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"}
 )
@@ -56,6 +59,7 @@ class Answer:
         "path",
         "request_id",
         "started",
+        "status",
     )
 
     def __init__(
@@ -86,6 +90,7 @@ class Answer:
         self.path = path
         self.allowed_origin = allowed_origin
         self.complete = False
+        self.status = CLIENT_GONE
 
     @property
     def partial(self) -> bool:
@@ -99,7 +104,7 @@ class Answer:
                 self._held = message
                 return
             message["headers"] = [*message.get("headers", ()), *self._headers]
-            self.started = True
+            self.started, self.status = True, message["status"]
         elif message["type"] == "http.response.body":
             if self._held is not None:
                 self._keep(message.get("body", b""))
@@ -138,6 +143,7 @@ class Answer:
         )
         await self._send({"type": "http.response.body", "body": b""})
         self.started = self.complete = True
+        self.status = 204
 
     def _is_report(self, status: int) -> bool:
         return status == 503 and self.path in REPORTS
@@ -157,7 +163,7 @@ class Answer:
             "status": status,
             "headers": [*headers, *described, *self._headers],
         }
-        self.started = True
+        self.started, self.status = True, status
         await self._send(start)
         content = b"" if self._method == "HEAD" else body
         await self._send({"type": "http.response.body", "body": content})

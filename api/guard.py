@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -46,6 +47,9 @@ class Guard:
         bulky: path to the largest body of a route that takes larger ones.
         body_seconds: how long a body may take to arrive; a slower one is 408.
         new_request_id: makes the id that an answer carries as `X-Request-Id`; ASCII.
+        answered: is told of each request once its answer is out: its route as `ROUTES` has it
+            (few, whatever paths are asked for), the status, and the seconds since its head came.
+            An answer that never began, since the client went away or time ran out, is a 499.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Guard:
         bulky: Mapping[str, int] | None = None,
         body_seconds: float = 4.0,
         new_request_id: Callable[[], str],
+        answered: Callable[[str, int, float], None] | None = None,
     ) -> None:
         self._app = app
         self._access = access
@@ -64,6 +69,7 @@ class Guard:
         self._bulky = bulky or {}
         self._body_seconds = body_seconds
         self._new_request_id = new_request_id
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: HTTP is guarded, websockets are closed, the lifespan passes."""
@@ -75,6 +81,7 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
         headers = deciding_headers(scope)
         request_id = self._new_request_id()
         path = _path(scope)
@@ -93,6 +100,10 @@ class Guard:
             await self._failed(answer, error, failure_of(error))
         except Exception as error:  # noqa: BLE001  # the edge: answered as 500, logged, or cut off
             await self._failed(answer, error, FAULT)
+        finally:
+            if self._answered is not None:
+                seconds = time.perf_counter() - began
+                self._answered(self._access.route(path), answer.status, seconds)
 
     async def _failed(self, answer: Answer, error: Exception, failure: Failure) -> None:
         if failure.status == 500:

@@ -282,6 +282,12 @@ def metrics(application: App) -> dict[str, Any]:
     }
 
 
+def scrape(application: App) -> Response:
+    """What all workers counted, for Prometheus."""
+    traffic = application.traffic
+    return Response(traffic.exposition(), media_type=traffic.content_type)
+
+
 def cache_stats(application: App) -> dict[str, Any]:
     """Hits, misses and size of the feature cache of the worker that answers."""
     return asdict(application.cache.stats())
@@ -298,5 +304,6 @@ ROUTES: Mapping[str, Callable[..., Any]] = {
     "/v1/alerts": alerts,
     "/v1/models": models,
     "/v1/metrics": metrics,
+    "/metrics": scrape,
     "/v1/cache/stats": cache_stats,
 }

@@ -19,6 +19,7 @@ __all__ = [
     "OperatorActed",
     "ReportRecorded",
     "ResultRecorded",
+    "Traffic",
 ]
 
 
@@ -190,6 +191,29 @@ class Observer(Protocol):
 
     def observe(self, observation: Observation) -> None:
         """Take note. Must not raise, and must not block."""
+        ...
+
+
+class Traffic(Protocol):
+    """Counts requests, and tells a scrape all that was counted."""
+
+    @property
+    def content_type(self) -> str:
+        """Of the exposition."""
+        ...
+
+    def exposition(self) -> bytes:
+        """What all worker processes counted."""
+        ...
+
+    def count_request(self, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered.
+
+        Args:
+            route: one of the few that there are, whatever path was asked for.
+            status: of the answer.
+            seconds: from the request's head to the end of the answer.
+        """
         ...
 
 

@@ -1,13 +1,23 @@
 """What happened, as Prometheus metrics. The only file that imports prometheus_client.
 
-The metrics stand at module level because BentoML collects them from every worker process
-through files that the library opens when a metric is made.
+The metrics stand at module level; what each worker process counts is in files of one folder,
+which the library opens when a metric is made, so that any worker can add them up.
 """
 
 import os
 from functools import cache
 
-from prometheus_client import Counter, Gauge, Histogram, values
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    values,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from monitoring.observer import (
     AlertAttempted,
@@ -94,9 +104,34 @@ DRIFT_SECONDS = Histogram(
     buckets=(0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0),
 )
 
+HTTP_REQUESTS = Counter(
+    "usdcop_http_requests_total", "Requests answered, by route and status", ["route", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "usdcop_http_request_seconds",
+    "From a request's head to the end of its answer",
+    ["route"],
+    buckets=(*_SECONDS, 2.5, 5.0),
+)
+
 
 class PrometheusObserver:
     """An observer that counts for a scrape."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def exposition(self) -> bytes:
+        """What all worker processes counted, in Prometheus's text format."""
+        if values.ValueClass is values.MutexValue:
+            return generate_latest(REGISTRY)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def count_request(self, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        _requests(route, status).inc()
+        _request_seconds(route).observe(seconds)
 
     def observe(self, observation: Observation) -> None:  # noqa: PLR0912 - one branch a kind
         """Count it."""
@@ -143,8 +178,9 @@ def _count_check(check: DriftChecked) -> None:
         DRIFT_SHARE.set(check.share)
 
 
-# Every label is one of a few words: models that are loaded, statuses of the gate.
+# Every label is one of a few words: models that are loaded, statuses of the gate, routes.
 _decisions = cache(DECISIONS.labels)
+_requests, _request_seconds = cache(HTTP_REQUESTS.labels), cache(HTTP_SECONDS.labels)
 
 
 def _count_decision(decision: DecisionMade) -> None:

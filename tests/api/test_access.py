@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from api.access import (
     OPEN,
+    OTHER,
     ROUTES,
     Access,
     Caller,
@@ -173,6 +174,21 @@ class TestRoutes:
     )
     def test_a_path_that_only_resembles_a_route_is_none(self, path: str) -> None:
         assert Access(settings()).methods(path) is None
+
+    @pytest.mark.parametrize(
+        ("path", "route"),
+        [
+            ("/v1/inference", "/v1/inference"),
+            ("/v1/decisions/0198-a", "/v1/decisions/{id}"),
+            ("/v1/features/latest", "/v1/features/latest"),
+            ("/v1/features/2026-03-02T13:05:00Z", "/v1/features/{timestamp}"),
+            ("/v1/decisions/", OTHER),
+            ("/wp-login.php", OTHER),
+            ("", OTHER),
+        ],
+    )
+    def test_every_path_counts_as_one_of_few_routes(self, path: str, route: str) -> None:
+        assert Access(settings()).route(path) == route
 
     def test_head_is_none_of_its_methods(self) -> None:
         # The frameworks answer it with 405 on their GET routes.

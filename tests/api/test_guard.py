@@ -51,7 +51,9 @@ def access(
     return Access(Settings(models=(model,), environment=environment, access=section))
 
 
-def guarded(app: Any, rules: Access | None = None) -> Guard:
+def guarded(
+    app: Any, rules: Access | None = None, answered: Callable[..., None] | None = None
+) -> Guard:
     ids = count(1)
     return Guard(
         app,
@@ -60,6 +62,7 @@ def guarded(app: Any, rules: Access | None = None) -> Guard:
         bulky={BATCH: 10 * LIMIT},
         body_seconds=0.2,
         new_request_id=lambda: f"request-{next(ids)}",
+        answered=answered,
     )
 
 
@@ -564,6 +567,60 @@ def answering(response: Response, path: str = "/v1/risk/mark") -> Starlette:
         return response
 
     return router(Route(path, handler, methods=["POST", "GET"]))
+
+
+class TestWhatIsCounted:
+    def told(self, calls: Iterable[tuple[str, str, dict[str, str]]], app: Any = None) -> list[Any]:
+        answers: list[Any] = []
+        guard = guarded(app or router(), answered=lambda *answer: answers.append(answer))
+        for method, path, headers in calls:
+            Client(guard)(method, path, headers=headers)
+        assert all(seconds > 0 for *_, seconds in answers)
+        return [(route, status) for route, status, _ in answers]
+
+    def test_each_request_counts_once_by_its_route_and_its_status(self) -> None:
+        found = self.told(
+            [
+                ("POST", INFERENCE, TRADER),
+                ("POST", INFERENCE, VIEWER),
+                ("GET", "/v1/decisions/17", VIEWER),
+                ("GET", "/v1/decisions/18", VIEWER),
+                ("GET", "/v1/models/../../etc/passwd", VIEWER),
+                ("GET", "/no/such", VIEWER),
+                ("GET", "/health", {}),
+            ]
+        )
+        assert found == [
+            (INFERENCE, 200),
+            (INFERENCE, 403),
+            ("/v1/decisions/{id}", 200),
+            ("/v1/decisions/{id}", 200),
+            ("other", 404),
+            ("other", 404),
+            ("/health", 200),
+        ]
+
+    def test_a_fault_counts_as_what_the_caller_was_told(self) -> None:
+        def fails(_: Request) -> Response:
+            raise RuntimeError("inside")
+
+        app = Starlette(routes=[Route("/health", fails)])
+        assert self.told([("GET", "/health", {})], app) == [("/health", 500)]
+
+    def test_a_client_that_goes_away_unanswered_counts_as_such(self) -> None:
+        answers: list[Any] = []
+        guard = guarded(router(), answered=lambda *answer: answers.append(answer))
+        headers = [(b"host", b"localhost"), (b"authorization", TRADER["authorization"].encode())]
+        scope = {"type": "http", "method": "POST", "path": INFERENCE, "headers": headers}
+
+        async def gone() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def unheard(_: Message) -> None:
+            raise AssertionError("there is nobody to answer")
+
+        asyncio.run(guard(scope, gone, unheard))
+        assert [answer[:2] for answer in answers] == [(INFERENCE, 499)]
 
 
 class TestAnswers:

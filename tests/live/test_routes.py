@@ -316,6 +316,17 @@ def test_metrics_come_as_json_and_for_prometheus(client: httpx.Client) -> None:
     assert float(approved[0].split()[-1]) > 0
 
 
+def test_a_path_that_leads_nowhere_makes_no_series_of_its_own(client: httpx.Client) -> None:
+    paths = [f"/v1/decisions/none-{number}" for number in range(20)] + ["/setup.php", "/.env"]
+    assert {client.get(path).status_code for path in paths} == {404}
+    scraped = client.get("/metrics").text
+    assert not [path for path in paths if path in scraped]
+    counted = [line for line in scraped.splitlines() if "usdcop_http_requests_total{" in line]
+    decisions = 'usdcop_http_requests_total{route="/v1/decisions/{id}",status="404"} '
+    assert any(line.startswith(decisions) and float(line.split()[-1]) >= 20 for line in counted)
+    assert any('route="other",status="404"' in line for line in counted)
+
+
 def test_one_document_lists_every_route(client: httpx.Client) -> None:
     paths = client.get("/docs.json").json()["paths"]
     for method, path in (

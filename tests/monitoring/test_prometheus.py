@@ -125,3 +125,26 @@ def test_drift_checks_are_counted_and_the_newest_share_is_shown() -> None:
             DriftChecked(state="failed", seconds=0.5, share=None, report="none"),
         )
     assert value_of("usdcop_drift_share") == 0.2
+
+
+def test_requests_are_counted_by_route_and_status_and_timed_by_route() -> None:
+    route = "/v1/decisions/{id}"
+    observer = PrometheusObserver()
+    with (
+        counted("usdcop_http_requests_total", 2, route=route, status="200"),
+        counted("usdcop_http_requests_total", 1, route=route, status="404"),
+        counted("usdcop_http_request_seconds_count", 3, route=route),
+        counted("usdcop_http_request_seconds_bucket", 2, route=route, le="0.001"),
+    ):
+        observer.count_request(route, 200, 0.0007)
+        observer.count_request(route, 200, 0.0008)
+        observer.count_request(route, 404, 0.3)
+
+
+def test_a_scrape_says_all_of_it() -> None:
+    observer = PrometheusObserver()
+    observer.count_request("/metrics", 200, 0.001)
+    text = observer.exposition().decode()
+    assert observer.content_type.startswith("text/plain")
+    assert 'usdcop_http_requests_total{route="/metrics",status="200"}' in text
+    assert "# TYPE usdcop_decision_seconds histogram" in text
