@@ -15,6 +15,7 @@ from typing import Final
 
 from application import World
 from config.settings import AlertSettings, Settings
+from desk import Desk
 from features.cache import FeatureCache
 from features.feed import MarketFeed
 from ledgers import served_redis
@@ -30,7 +31,6 @@ from monitoring.alerts.watcher import Watched, Watcher
 from monitoring.apprise_sender import AppriseSender
 from monitoring.drift.records import DriftRecords
 from monitoring.schedule import Schedule
-from pipeline import Desk
 from risk.drift import record_drift_acknowledgement
 from stores.documents import Documents
 from stores.redis_documents import RedisDocuments

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 from config.settings import Settings
+from desk import Desk
 from features.cache import FeatureCache
 from features.feed import MarketFeed
 from features.schema import Schema
@@ -19,7 +20,6 @@ from monitoring.alerts.alerts import Alerts
 from monitoring.drift.records import DriftRecords
 from monitoring.observer import Traffic
 from monitoring.statistics import Statistics
-from pipeline import Desk
 from risk.identifiers import new_identifier
 from risk.ledger.protocol import Ledger
 from runners.ensemble import Ensemble

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from answers import batch_row, system_error_row
+from desk import Desk
 from errors import InferenceFault, StoreError
 from features.state_features import without_state
 from features.vetoes import refused_rows
 from monitoring.observer import BatchDecided
-from pipeline import Desk, obey_halt_file
+from pipeline import obey_halt_file
 from reading import predict
 from risk.calendar import SessionStatus
 from risk.events import Draft, EventKind, timestamp

@@ -17,6 +17,7 @@ from application import Application, World
 from config.load import load_settings
 from config.settings import EnsembleStrategy, ModelSettings, Settings
 from deployment import ChosenModel, Deployment
+from desk import Desk
 from drifting import drift_grace, drift_schedule, open_drift_records
 from errors import LedgerRegressed, ModelMismatch
 from features.schema import Schema
@@ -33,7 +34,6 @@ from monitoring.log import LogObserver
 from monitoring.observer import Observers
 from monitoring.prometheus import PrometheusObserver
 from monitoring.statistics import Statistics
-from pipeline import Desk
 from risk.calendar import SessionCalendar
 from risk.changes import offer_configuration
 from risk.configuration import configuration_hash

@@ -14,12 +14,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.settings import CalendarSettings, RiskLimits, TradingHours
+from desk import Desk
 from errors import NotFound, ServiceError
 from features.own_schema import schema_from_document
 from features.schema import USDCOP_M5, Schema
 from monitoring.observer import Observers
 from observation import DecisionRequest
-from pipeline import Desk, decide
+from pipeline import decide
 from reading import Models
 from risk.calendar import SessionCalendar
 from risk.configuration import configuration_hash, configuration_on_record

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from application import Application, World
 from bootstrap import build
 from config.settings import Settings
+from desk import Desk
 from features.clock import local_days
 from monitoring.observer import Observers
 from observation import DecisionRequest
-from pipeline import Desk, decide
+from pipeline import decide
 from reading import Models
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.protocol import Ledger

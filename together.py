@@ -11,18 +11,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from desk import Desk
 from errors import StoreError
+from judging import ask_models, judged, reads_book
 from observation import DecisionRequest
-from pipeline import (
-    Decided,
-    Desk,
-    approval_of,
-    ask_models,
-    decided,
-    judged,
-    obey_halt_file,
-    reads_book,
-)
+from pipeline import Decided, approval_of, decided, obey_halt_file
 from risk.events import Draft
 from risk.fold import changes_state
 from risk.state import RiskState
@@ -108,5 +101,5 @@ def _judged(place: int, request: DecisionRequest, state: RiskState, desk: Desk) 
     if reads_book(request, desk) or approval_of(request, desk) is not None:
         return None
     reading, session = ask_models(request, desk), desk.calendar.status(now)
-    answer, draft = judged(request, reading, desk, state, session, now, desk.new_id(now))
-    return _Judged(place, Decided(request, answer, started), draft)
+    found = judged(request, reading, desk, state, session, now, desk.new_id(now))
+    return _Judged(place, Decided(request, found.answer, started, found.vetoes), found.draft)

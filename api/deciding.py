@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from application import Application
+from desk import Desk
 from errors import InvalidRequest, RequestError
 from features.evidence import Evidence
 from observation import DecisionRequest
-from pipeline import Decided, Desk, decided_without_knowing, told
+from pipeline import Decided, decided_without_knowing, told
 from risk.events import timestamp
 from risk.orders import order_key
 from together import decide_all

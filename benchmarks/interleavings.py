@@ -28,9 +28,10 @@ from benchmarks.stores import working_folder
 from benchmarks.table import print_table
 from benchmarks.walk import Walk
 from config.settings import CalendarSettings, RiskLimits, TradingHours
+from desk import Desk
 from errors import KeyTaken, StateMoved, StoreUnavailable
 from observation import DecisionRequest
-from pipeline import Desk, decide
+from pipeline import decide
 from risk.calendar import SessionCalendar
 from risk.events import Draft, Event
 from risk.ledger.redis import RedisLedger

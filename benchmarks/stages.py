@@ -20,8 +20,10 @@ import orjson
 import pytest
 
 from api.messages import InferenceRequest
+from desk import Desk
+from judging import Judgement, ask_models, judged
 from observation import DecisionRequest
-from pipeline import Desk, ask_models, decide, judged
+from pipeline import decide
 from risk.events import Draft, stamp
 from risk.gate import judge
 from risk.ledger.anchor_file import AnchorFile
@@ -45,13 +47,13 @@ class Stages:
         self.reading = ask_models(self.request, desk)
         self.now = desk.clock()
         self.session = desk.calendar.status(self.now)
-        self.answer, self.draft = self.judged()
+        self.answer, self.draft, _ = self.judged()
 
     @property
     def state(self) -> RiskState:
         return self.desk.ledger.presumed().state
 
-    def judged(self) -> tuple[dict[str, Any], Draft]:
+    def judged(self) -> Judgement:
         return judged(
             self.request, self.reading, self.desk, self.state, self.session, self.now, "decision"
         )

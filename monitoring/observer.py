@@ -13,7 +13,6 @@ __all__ = [
     "DecisionMade",
     "DriftChecked",
     "Observation",
-    "ObservationVetoed",
     "Observer",
     "Observers",
     "OperatorActed",
@@ -32,6 +31,8 @@ class DecisionMade(NamedTuple):
         seconds: from request to answer, ledger included.
         stored: whether it is on record.
         reason: why it was refused, in words; empty when it was not.
+        vetoes: kind and name of each thing that spoke against the observation: stale, frozen, or
+            outside of what the models know; few words, all of the schema or of a series.
     """
 
     signal: str
@@ -43,17 +44,7 @@ class DecisionMade(NamedTuple):
     seconds: float
     stored: bool
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ObservationVetoed:
-    """An observation was stale, frozen, or outside of what the models know.
-
-    Attributes:
-        vetoes: kind and name of each offender; few words, all of the schema or of a series.
-    """
-
-    vetoes: tuple[tuple[str, str], ...]
+    vetoes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +164,6 @@ class DriftChecked:
 
 Observation = (
     DecisionMade
-    | ObservationVetoed
     | BarsReceived
     | BatchDecided
     | ResultRecorded

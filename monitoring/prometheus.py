@@ -27,7 +27,6 @@ from monitoring.observer import (
     DecisionMade,
     DriftChecked,
     Observation,
-    ObservationVetoed,
     OperatorActed,
     ReportRecorded,
     ResultRecorded,
@@ -133,14 +132,11 @@ class PrometheusObserver:
         _requests(route, status).inc()
         _request_seconds(route).observe(seconds)
 
-    def observe(self, observation: Observation) -> None:  # noqa: PLR0912 - one branch a kind
+    def observe(self, observation: Observation) -> None:
         """Count it."""
         match observation:
             case DecisionMade():
                 _count_decision(observation)
-            case ObservationVetoed(vetoes=vetoes):
-                for kind, name in vetoes:
-                    VETOES.labels(kind, name).inc()
             case BarsReceived(states=states):
                 for state, count in states.items():
                     BARS.labels(state).inc(count)
@@ -189,3 +185,5 @@ def _count_decision(decision: DecisionMade) -> None:
     CONFIDENCE.observe(decision.confidence)
     if not decision.stored:
         UNSTORED.inc()
+    for kind, name in decision.vetoes:
+        VETOES.labels(kind, name).inc()

@@ -11,7 +11,6 @@ from monitoring.observer import (
     BatchDecided,
     DecisionMade,
     Observation,
-    ObservationVetoed,
     OperatorActed,
     ReportRecorded,
     ResultRecorded,
@@ -41,9 +40,6 @@ class Statistics:
             match observation:
                 case DecisionMade():
                     self._count_decision(observation)
-                case ObservationVetoed(vetoes=vetoes):
-                    self._totals["vetoed"] += 1
-                    self._offenders.update(name for _, name in vetoes)
                 case BarsReceived(states=states):
                     self._bars.update(states)
                 case BatchDecided(rows=rows, fault=fault):
@@ -110,6 +106,9 @@ class Statistics:
         self._totals["dry_runs"] += decision.dry_run
         self._totals["not_stored"] += not decision.stored
         self._seconds.append(decision.seconds)
+        if decision.vetoes:
+            self._totals["vetoed"] += 1
+            self._offenders.update(name for _, name in decision.vetoes)
 
 
 def _percentiles(seconds: list[float]) -> dict[str, float | int | None]:

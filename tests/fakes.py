@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import EnsembleStrategy
+from desk import Desk
 from errors import InferenceFault, StoreUnavailable
 from features.reference import Reference
 from monitoring.observer import Observation
-from pipeline import Desk
 from risk.events import Draft, Event, EventKind
 from risk.ledger.memory import MemoryLedger
 from risk.ledger.protocol import Head, Ledger

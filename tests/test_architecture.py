@@ -29,11 +29,13 @@ MODULES = (
     "bootstrap",
     "cli",
     "deployment",
+    "desk",
     "drift_checks",
     "drift_job",
     "drifting",
     "errors",
     "feeds",
+    "judging",
     "ledgers",
     "observation",
     "pipeline",
@@ -270,7 +272,10 @@ def test_only_edges_and_bootstrap_know_what_lies_outside_of_them(path: Path) -> 
 
 def test_the_pipeline_knows_protocols_and_no_adapter() -> None:
     for name in (
+        "desk.py",
+        "judging.py",
         "pipeline.py",
+        "together.py",
         "observation.py",
         "reading.py",
         "batch.py",

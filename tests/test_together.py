@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desk import Desk
 from errors import InvalidRequest, RequestError, StoreUnavailable
+from features.vetoes import Veto, VetoKind
 from monitoring.observer import DecisionMade
 from observation import DecisionRequest
-from pipeline import Decided, Desk, decide, told
+from pipeline import Decided, decide, told
 from risk.events import Draft, Event, EventKind
 from risk.ledger.memory import MemoryLedger
 from tests.book import Book
@@ -42,6 +45,19 @@ class CountingLedger(MemoryLedger):
         self.persists += 1
         if self.disk_fails:
             raise StoreUnavailable("the disk is full")
+
+
+class Doubting:
+    """Models that something always speaks against."""
+
+    def __init__(self, models: Any) -> None:
+        self._models = models
+
+    def vetoes(self, *_: object) -> tuple[Veto, ...]:
+        return (Veto(VetoKind.OUTSIDE, "atr_14", 9.0, 0.0, 3.0, "atr_14 is 9"),)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._models, name)
 
 
 def request(strength: float, **more: Any) -> DecisionRequest:
@@ -223,6 +239,17 @@ def test_a_state_that_moves_meanwhile_is_judged_anew() -> None:
     answers = asked_together([request(0.9), request(-0.9)], desk_of(book, SignedVoter()))
     assert [answer["risk_status"] for answer in answers] == ["TRADING_HALTED"] * 2
     assert len(troubled.recent([EventKind.DECISION], limit=10)) == 2
+
+
+def test_what_speaks_against_an_observation_is_told_once_however_often_it_is_judged() -> None:
+    troubled, observer = TroubledLedger(), RecordingObserver()
+    book = Book(troubled)
+    desk = desk_of(book, SignedVoter(), observer=observer)
+    doubting = replace(desk, models=Doubting(desk.models))
+    troubled.before_append = book.halt
+    asked_together([request(0.9), request(-0.9)], doubting)
+    seen = [each for each in observer.seen if isinstance(each, DecisionMade)]
+    assert [each.vetoes for each in seen] == [(("outside", "atr_14"),)] * 2
 
 
 def test_a_wrong_request_sinks_no_other(desk: Desk) -> None:

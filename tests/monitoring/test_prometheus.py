@@ -148,3 +148,15 @@ def test_a_scrape_says_all_of_it() -> None:
     assert observer.content_type.startswith("text/plain")
     assert 'usdcop_http_requests_total{route="/metrics",status="200"}' in text
     assert "# TYPE usdcop_decision_seconds histogram" in text
+
+
+def test_each_thing_that_spoke_against_an_observation_is_counted() -> None:
+    with (
+        counted("usdcop_vetoes_total", 2, kind="outside", name="atr_14"),
+        counted("usdcop_vetoes_total", 1, kind="stale", name="equal_closes"),
+    ):
+        tell(
+            decision(vetoes=(("outside", "atr_14"), ("stale", "equal_closes"))),
+            decision(vetoes=(("outside", "atr_14"),)),
+            decision(),
+        )

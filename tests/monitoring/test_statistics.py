@@ -62,6 +62,18 @@ def test_decisions_are_counted_by_signal_status_and_model() -> None:
     }
 
 
+def test_an_observation_is_vetoed_once_by_however_many_things() -> None:
+    statistics = Statistics()
+    doubted = (("outside", "atr_14"), ("stale", "equal_closes"))
+    for made in (decision(vetoes=doubted), decision(), decision(), decision(vetoes=doubted[:1])):
+        statistics.observe(made)
+    assert statistics.snapshot()["vetoes"] == {
+        "total": 2,
+        "rate": 0.5,
+        "by_name": {"atr_14": 2, "equal_closes": 1},
+    }
+
+
 def test_batches_are_counted_apart_from_decisions() -> None:
     statistics = Statistics()
     statistics.observe(BatchDecided(rows=4096, seconds=0.1))
