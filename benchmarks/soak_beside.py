@@ -16,7 +16,19 @@ from benchmarks.connection import Connection, NoAnswer
 from benchmarks.pauses import Activity
 from tests.redis_server import RedisServer
 
-__all__ = ["Beside", "Checks", "Sample", "bytes_in", "growth_per_hour", "resident_mb", "rotate"]
+__all__ = [
+    "DRIFT_CHECK",
+    "Beside",
+    "Checks",
+    "Sample",
+    "bytes_in",
+    "growth_per_hour",
+    "resident_mb",
+    "rotate",
+]
+
+DRIFT_CHECK: Final = "drift check"
+"""Name of that activity."""
 
 _MEMORY = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 _STEP: Final = 0.1
@@ -77,7 +89,7 @@ class Checks:
                 return
             if not _is_reported(connection, entry["tick"]):
                 self.faults.append(f"{entry['tick']} made no report by Evidently in time")
-            self.made.append(Activity("drift check", self.begun, time.monotonic_ns()))
+            self.made.append(Activity(DRIFT_CHECK, self.begun, time.monotonic_ns()))
         except NoAnswer as error:
             self.faults.append(str(error))
         finally:

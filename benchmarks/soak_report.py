@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.pauses import LONGEST_NS, Pause, pauses_of, told
+from benchmarks.pauses import LONGEST_NS, Activity, Pause, pauses_of, told
 from benchmarks.scale_parts import Load
-from benchmarks.soak_beside import growth_per_hour
+from benchmarks.soak_beside import DRIFT_CHECK, growth_per_hour
 from benchmarks.soak_drive import Driven
 from benchmarks.table import print_table
 from benchmarks.usage import told as usage_told
@@ -57,6 +58,16 @@ class Soaked:
         return [pause for pause in self.pauses if pause.is_of_service(late(pause))]
 
     @property
+    def checking(self) -> NDArray[np.bool_]:
+        """Of each request, whether it was due while drift was checked."""
+        due = self.driven.paced.due
+        found = np.zeros(len(due), bool)
+        for activity in self.driven.activities:
+            if activity.name == DRIFT_CHECK:
+                found |= (due >= activity.begin) & (due <= activity.end)
+        return found
+
+    @property
     def wrong(self) -> tuple[str, ...]:
         """What must not be, in words."""
         driven, paced = self.driven, self.driven.paced
@@ -98,7 +109,8 @@ def print_soak(found: Soaked, machine: Mapping[str, str]) -> None:
 
 def _rows(found: Soaked) -> dict[str, str]:
     driven, paced = found.driven, found.driven.paced
-    latencies = _latencies(found)
+    checking = found.checking
+    apart = [pause for pause in found.own_pauses if not _touches(pause, driven.activities)]
     own, last = len(found.own_pauses), driven.samples[-1]
     first, quarter, newest = found.memory
     growth = growth_per_hour(driven.samples)
@@ -109,10 +121,12 @@ def _rows(found: Soaked) -> dict[str, str]:
         "load": f"{len(paced.due):,} requests at {asked:,.0f}/s on a fixed schedule, "
         f"{paced.marked / len(paced.due):.0%} approved; {driven.checks} drift checks, "
         f"{driven.results_posted:,} trade results, {driven.rotated_bytes:,} bytes of log rotated",
-        "latency from when due": ", ".join(f"{name} {ms:.2f}" for name, ms in latencies.items())
-        + " ms",
+        "latency from when due": _words(found, np.ones(len(checking), bool)),
+        "during drift checks": f"{_words(found, checking)}; {checking.mean():.0%} of the requests",
+        "the rest of the time": _words(found, ~checking),
         "pauses above 20 ms": f"{len(found.pauses)}, of which {own} not explained by a late "
-        f"machine or generator (due: none): {'not met' if own else 'met'}",
+        f"machine or generator (due: none): {'not met' if own else 'met'}; {len(apart)} of these with "
+        "no drift check going on",
         "machine and generator": f"a process that only sleeps woke more than 5 ms late "
         f"{len(driven.sleeper.late)} times, at most "
         f"{driven.sleeper.late.max(initial=0) / 1e6:.1f} ms; the generator was at most "
@@ -130,9 +144,23 @@ def _rows(found: Soaked) -> dict[str, str]:
     }
 
 
-def _latencies(found: Soaked) -> dict[str, float]:
+def _touches(pause: Pause, activities: Sequence[Activity]) -> bool:
+    return any(
+        each.name == DRIFT_CHECK and each.begin <= pause.end and each.end >= pause.begin
+        for each in activities
+    )
+
+
+def _words(found: Soaked, which: NDArray[np.bool_]) -> str:
+    told = ", ".join(f"{name} {ms:.2f}" for name, ms in _latencies(found, which).items())
+    return f"{told} ms" if told else "no request"
+
+
+def _latencies(found: Soaked, which: NDArray[np.bool_]) -> dict[str, float]:
     paced = found.driven.paced
-    taken = (paced.done - paced.due) / 1e6
+    taken = (paced.done - paced.due)[which] / 1e6
+    if not len(taken):
+        return {}
     shares = {"p50": 50, "p99": 99, "p99.9": 99.9, "max": 100}
     return {name: float(np.percentile(taken, share)) for name, share in shares.items()}
 
@@ -140,14 +168,18 @@ def _latencies(found: Soaked) -> dict[str, float]:
 def soak_json(found: Soaked) -> dict[str, Any]:
     """All figures, JSON values only."""
     driven = found.driven
-    began = int(driven.paced.due[0])
+    began, checking = int(driven.paced.due[0]), found.checking
     return {
         "store": found.store,
         "maximum": asdict(found.maximum),
         "share": found.share,
         "requests": len(driven.paced.due),
         "approved": driven.paced.marked,
-        "latency_ms": _latencies(found),
+        "latency_ms": {
+            "all": _latencies(found, np.ones_like(checking)),
+            "during_drift_checks": _latencies(found, checking),
+            "rest": _latencies(found, ~checking),
+        },
         "pauses": [
             {"at": (pause.begin - began) / 1e9, "ms": pause.worst / 1e6, "words": words}
             for pause in found.pauses

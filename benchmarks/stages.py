@@ -24,7 +24,7 @@ from desk import Desk
 from judging import Judgement, ask_models, judged
 from observation import DecisionRequest
 from pipeline import decide
-from risk.events import Draft, stamp
+from risk.events import stamp
 from risk.gate import judge
 from risk.ledger.anchor_file import AnchorFile
 from risk.ledger.anchored import AnchoredLedger
