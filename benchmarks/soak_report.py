@@ -125,8 +125,8 @@ def _rows(found: Soaked) -> dict[str, str]:
         "during drift checks": f"{_words(found, checking)}; {checking.mean():.0%} of the requests",
         "the rest of the time": _words(found, ~checking),
         "pauses above 20 ms": f"{len(found.pauses)}, of which {own} not explained by a late "
-        f"machine or generator (due: none): {'not met' if own else 'met'}; {len(apart)} of these with "
-        "no drift check going on",
+        f"machine or generator (due: none): {'not met' if own else 'met'}; {len(apart)} of these "
+        "with no drift check going on",
         "machine and generator": f"a process that only sleeps woke more than 5 ms late "
         f"{len(driven.sleeper.late)} times, at most "
         f"{driven.sleeper.late.max(initial=0) / 1e6:.1f} ms; the generator was at most "
