@@ -18,7 +18,7 @@ def value_of(name: str, labels: Labels | None = None) -> float:
 
 
 @contextmanager
-def counted(name: str, by: float, **labels: str) -> Iterator[None]:
+def counted(name: str, by: float, /, **labels: str) -> Iterator[None]:
     """What happens within moves this sample by this much."""
     before = value_of(name, labels)
     yield
