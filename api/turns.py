@@ -1,21 +1,22 @@
 """Everything that touches the ledger: one piece of work after the other, in the order of arrival.
 
 What may take long (a batch, bars, an act of a person, everything where the ledger is on another
-machine) has its turn on a thread. A decision on an embedded ledger has it on the event loop, if the
-thread has nothing to do: two threads that share one interpreter hand it to each other at every
-call of SQLite, which cost 115 of 700 microseconds, measured in one process. What waits for the
-disk, the flush that an approval needs, always does so on a thread. So the event loop waits at most
-for an append of another worker, and once for half a second where a foreign program keeps the file
-locked. Decisions that wait at the same time are made together.
+machine) has its turn on a thread. A decision on an embedded ledger has it on the event loop, once
+the thread is done with what came before: two threads that share one interpreter hand it to each
+other at every call of SQLite, which cost 115 of 700 microseconds, measured in one process. What
+waits for the disk, the flush that an approval needs, always does so on a thread. So the event loop
+waits at most for an append of another worker, and once for half a second where a foreign program
+keeps the file locked. Decisions that wait at the same time are made together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import takewhile
+from itertools import islice, takewhile
 from queue import SimpleQueue
 from threading import Lock, Thread
 from time import monotonic
@@ -85,16 +86,16 @@ class Turns:
 
     Args:
         name: of the thread.
-        at_once: whether works of several items have their turn on the event loop while the thread
-            has nothing to do.
+        at_once: whether works of several items have their turn on the event loop.
     """
 
     def __init__(self, name: str = "ledger", *, at_once: bool = False) -> None:
         self._at_once = at_once
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        # Each of the two is written by one thread only; where they differ, the thread is busy.
-        self._put, self._taken = 0, 0
-        self._gathered: list[_Job] = []
+        # Of `at_once`, and of the event loop alone: those who have not had their turn, whether one
+        # has it on the thread, and whether the event loop is about to look.
+        self._line: deque[_Job] = deque()
+        self._away = self._looking = False
         self._waiting: dict[_Job, None] = {}  # in the order of their arrival
         self._watched: asyncio.AbstractEventLoop | None = None
         self._disk = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-disk")
@@ -128,6 +129,8 @@ class Turns:
         """Finish what is under way. Closing twice is harmless."""
         self._jobs.put(None)
         self._thread.join()
+        while self._line:
+            _tell(self._do([self._line.popleft()]))
         self._disk.shutdown(wait=True)
 
     async def _answered(self, work: Work, item: object) -> Response:
@@ -147,12 +150,11 @@ class Turns:
         loop = asyncio.get_running_loop()
         job = _Job(work, item, loop)
         self._waiting[job] = None
-        if self._at_once and work is not _alone:
-            if not self._gathered:
-                loop.call_soon(self._serve_gathered)
-            self._gathered.append(job)
+        if self._at_once:
+            self._line.append(job)
+            self._look_soon(loop)
         else:
-            self._hand_over(job)
+            self._jobs.put(job)
         # One timer for all that wait: one for each would cost as much as the turn itself.
         if self._watched is not loop:
             self._watched = loop
@@ -161,10 +163,6 @@ class Turns:
             return await job.future
         finally:
             del self._waiting[job]
-
-    def _hand_over(self, job: _Job) -> None:
-        self._put += 1
-        self._jobs.put(job)
 
     def _refuse_late(self) -> None:
         """Tell those whose turn did not come in time, and look again when the next is due."""
@@ -179,27 +177,52 @@ class Turns:
             self._watched = loop
             loop.call_later(waiting[0].due - now, self._refuse_late)
 
-    def _serve_gathered(self) -> None:
-        """Have the turn of those that came in since the event loop last looked around."""
-        jobs, self._gathered = self._gathered, []
-        if self._put != self._taken:
-            for job in jobs:
-                self._hand_over(job)
+    def _look_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look at the line once what has arrived meanwhile is read."""
+        if self._line and not self._away and not self._looking:
+            self._looking = True
+            loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        """Give those at the head of the line their turn."""
+        self._looking = False
+        if self._away or not self._line:
             return
-        work = jobs[0].work
-        like = list(takewhile(lambda job: job.work == work, jobs[:_MOST_TOGETHER]))
-        self._gathered = jobs[len(like) :]
-        if self._gathered:
-            # Those that are left come next, but what arrived meanwhile is read before.
-            self._gathered[0].loop.call_soon(self._serve_gathered)
-        self._do(like, _tell)
+        first = self._line[0]
+        if first.work is _alone:
+            self._away = True
+            self._jobs.put(self._line.popleft())
+            return
+        like = list(
+            takewhile(lambda job: job.work == first.work, islice(self._line, _MOST_TOGETHER))
+        )
+        for _ in like:
+            self._line.popleft()
+        self._look_soon(first.loop)
+        _tell(self._do(like))
 
     def _serve(self) -> None:
         following: _Job | None = None
         while (first := following or self._jobs.get()) is not None:
+            if self._at_once:
+                self._come_back(first.loop, self._do([first]))
+                continue
             jobs, following = self._those_like(first)
-            self._do(jobs, _tell_from_thread)
-            self._taken += len(jobs)
+            _tell_from_thread(self._do(jobs))
+
+    def _come_back(self, loop: asyncio.AbstractEventLoop, results: _Results) -> None:
+        """Have the event loop tell what came of the turn on the thread, and go on."""
+        try:
+            loop.call_soon_threadsafe(self._go_on, loop, results)
+        except RuntimeError:  # nobody waits any more on a closed loop; on another one somebody may
+            self._away = False
+            with contextlib.suppress(IndexError, RuntimeError):
+                self._line[0].loop.call_soon_threadsafe(self._look)
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop, results: _Results) -> None:
+        self._away = False
+        self._look_soon(loop)
+        _tell(results)
 
     def _those_like(self, first: _Job) -> tuple[list[_Job], _Job | None]:
         """All that wait for the same work, and the next one that does not, if it was met."""
@@ -214,20 +237,21 @@ class Turns:
             jobs.append(job)
         return jobs, None
 
-    def _do(self, jobs: Sequence[_Job], tell: _Tell) -> None:
+    def _do(self, jobs: Sequence[_Job]) -> _Results:
+        """What came of them, but for what is told later."""
         jobs = [job for job in jobs if job.claimed()]
         if not jobs:
-            return
+            return []
         try:
             done = jobs[0].work([job.item for job in jobs])
         except BaseException as error:  # noqa: BLE001 - told to those who wait
             done = Done([error] * len(jobs))
-        tell([pair for pair in zip(jobs, done.results, strict=True) if pair[1] is not PENDING])
         if done.rest is not None:
             pending = [job for job, r in zip(jobs, done.results, strict=True) if r is PENDING]
             self._disk.submit(done.rest).add_done_callback(
                 lambda settled: _tell_from_thread(_paired(pending, settled))
             )
+        return [pair for pair in zip(jobs, done.results, strict=True) if pair[1] is not PENDING]
 
 
 def _paired(jobs: Sequence[_Job], settled: Future[Sequence[Any]]) -> list[tuple[_Job, Any]]:
@@ -240,7 +264,6 @@ def _alone(works: Sequence[Callable[[], Any]]) -> Done:
 
 
 _Results = Sequence[tuple[_Job, object]]
-_Tell = Callable[[_Results], None]
 
 
 def _tell(results: _Results) -> None:

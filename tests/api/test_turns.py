@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
+from functools import partial
 from threading import Event, current_thread
 from typing import Any
 
@@ -71,7 +72,9 @@ def test_while_the_thread_is_idle_it_is_done_on_the_event_loop(at_once: Turns) -
     assert work.threads == {threading.main_thread().name}
 
 
-def test_behind_what_is_on_the_thread_it_waits_its_turn_there(at_once: Turns) -> None:
+def test_behind_what_is_on_the_thread_it_waits_and_has_its_turn_on_the_event_loop(
+    at_once: Turns,
+) -> None:
     work, let_go = Work(), Event()
 
     async def asked() -> list[bytes]:
@@ -85,7 +88,55 @@ def test_behind_what_is_on_the_thread_it_waits_its_turn_there(at_once: Turns) ->
         return await behind
 
     assert len(run(asked())) == 2
-    assert work.threads == {"turns"}
+    assert work.groups == [[1, 2]]
+    assert work.threads == {current_thread().name}
+
+
+def test_turns_come_in_the_order_of_arrival_wherever_they_are_had(turns: Turns) -> None:
+    had: list[str] = []
+    let_go = Event()
+
+    def decide(asked: Asked) -> Done:
+        had.extend(message for message, _ in asked)
+        return Done([{} for _ in asked])
+
+    def act(name: str) -> None:
+        assert let_go.wait(20)
+        had.append(name)
+
+    async def asked() -> None:
+        current_caller.set(LOCAL)
+        calls: list[Any] = []
+        for number in range(12):
+            name = f"{number}"
+            acts = number % 4 == 0
+            calls.append(
+                asyncio.create_task(turns.run(partial(act, name)))
+                if acts
+                else asyncio.create_task(turns.answer_together(decide, name))
+            )
+            await asyncio.sleep(0)
+        let_go.set()
+        await asyncio.gather(*calls)
+
+    run(asked())
+    assert had == [str(number) for number in range(12)]
+
+
+def test_a_turn_whose_event_loop_is_gone_holds_up_no_other(at_once: Turns) -> None:
+    began, let_go = Event(), Event()
+
+    def long() -> None:
+        began.set()
+        assert let_go.wait(20)
+
+    async def gone() -> None:
+        asyncio.get_running_loop().create_task(at_once.run(long))
+        await asyncio.to_thread(began.wait, 20)
+
+    run(gone())  # which cancels what still waits, and closes the event loop
+    let_go.set()
+    assert len(run(all_of(at_once, Work(), [1, 2]))) == 2
 
 
 def test_what_waits_for_the_disk_holds_up_nothing_else(turns: Turns) -> None:
