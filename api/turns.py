@@ -93,9 +93,10 @@ class Turns:
         self._at_once = at_once
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         # Of `at_once`, and of the event loop alone: those who have not had their turn, whether one
-        # has it on the thread, and whether the event loop is about to look.
+        # has it on the thread, and which event loop is about to look.
         self._line: deque[_Job] = deque()
-        self._away = self._looking = False
+        self._away = False
+        self._looking: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[_Job, None] = {}  # in the order of their arrival
         self._watched: asyncio.AbstractEventLoop | None = None
         self._disk = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-disk")
@@ -179,13 +180,13 @@ class Turns:
 
     def _look_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look at the line once what has arrived meanwhile is read."""
-        if self._line and not self._away and not self._looking:
-            self._looking = True
+        if self._line and not self._away and self._looking is not loop:
+            self._looking = loop
             loop.call_soon(self._look)
 
     def _look(self) -> None:
         """Give those at the head of the line their turn."""
-        self._looking = False
+        self._looking = None
         if self._away or not self._line:
             return
         first = self._line[0]

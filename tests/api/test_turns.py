@@ -230,6 +230,20 @@ def test_a_fault_while_waiting_for_the_disk_is_told_to_those_who_wait_for_it(
     assert [type(result) for result in run(asked())] == [OSError] * 2
 
 
+def test_an_event_loop_that_is_gone_before_it_looked_holds_up_no_other(at_once: Turns) -> None:
+    async def gone() -> None:
+        asyncio.get_running_loop().create_task(at_once.run(lambda: None))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().stop()
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(gone())
+    loop.run_forever()
+    loop.close()
+    del task
+    assert len(run(all_of(at_once, Work(), [1, 2]))) == 2
+
+
 def test_who_went_away_takes_nobody_else_along(turns: Turns) -> None:
     work = Work()
 
