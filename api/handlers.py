@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +20,7 @@ from api.messages import (
     ResumeRequest,
     TradeResultRequest,
 )
-from api.turns import PENDING, Done, Turns
+from api.turns import Turns
 from api.vectors import batch_vectors, request_observation
 from application import Application
 from batch import BatchRequest, decide_batch, decide_batch_without_knowing
@@ -111,27 +110,22 @@ class Handlers:
         desk = self._desk
         return await self._turns.answer(lambda caller: work(desk.act(desk.clock(), caller)))
 
-    def _decide_all(self, asked: Sequence[tuple[InferenceRequest, str]]) -> Done:
+    def _decide_all(self, asked: Sequence[tuple[InferenceRequest, str]]) -> list[Any]:
         """Decide on all that wait; what is wrong with one is its own."""
         requests = [_outcome(self._request, message, caller) for message, caller in asked]
         good = [request for request in requests if isinstance(request, DecisionRequest)]
-        found = iter(decisions_of(good, self._desk))
-        decisions = [
-            request if isinstance(request, Exception) else next(found) for request in requests
-        ]
-        unsettled: list[Decided] = []
+        decisions = decisions_of(good, self._desk)
+        answers = iter(told([each for each in decisions if isinstance(each, Decided)], self._desk))
+        found = iter(decisions)
         results: list[Any] = []
-        for decision, (message, _) in zip(decisions, asked, strict=True):
+        for request, (message, _) in zip(requests, asked, strict=True):
+            decision = request if isinstance(request, Exception) else next(found)
             if isinstance(decision, Decided):
                 self._keep(message, decision.request)
-                if decision.must_last:
-                    unsettled.append(decision)
-                    results.append(PENDING)
-                else:
-                    results += told([decision], self._desk)
+                results.append(next(answers))
             else:
                 results.append(decision)
-        return Done(results, partial(told, unsettled, self._desk) if unsettled else None)
+        return results
 
     def _keep(self, message: InferenceRequest, request: DecisionRequest) -> None:
         """Keep a vector that was sent with its time in the cache, for who asks with its time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Coroutine, Iterator, Sequence
 from functools import partial
 from threading import Event, current_thread
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from api.access import LOCAL, current_caller
-from api.turns import PENDING, Done, Turns
+from api.turns import Turns
 from errors import InvalidRequest
 
 Asked = Sequence[tuple[Any, str]]
@@ -39,10 +40,10 @@ class Work:
         self.groups: list[list[Any]] = []
         self.threads: set[str] = set()
 
-    def __call__(self, asked: Asked) -> Done:
+    def __call__(self, asked: Asked) -> list[Any]:
         self.groups.append([message for message, _ in asked])
         self.threads.add(current_thread().name)
-        return Done([{"message": message, "caller": caller} for message, caller in asked])
+        return [{"message": message, "caller": caller} for message, caller in asked]
 
 
 async def all_of(turns: Turns, work: Any, messages: Sequence[Any]) -> list[bytes]:
@@ -60,9 +61,9 @@ def test_each_gets_the_result_of_its_own_message(turns: Turns) -> None:
     assert bodies == [b'{"message":%d,"caller":"local"}' % number for number in range(100)]
 
 
-def test_what_waits_at_the_same_time_is_done_together_in_its_order(at_once: Turns) -> None:
+def test_what_waits_at_the_same_time_is_done_together_in_its_order(turns: Turns) -> None:
     work = Work()
-    run(all_of(at_once, work, list(range(70))))
+    run(all_of(turns, work, list(range(70))))
     assert work.groups == [list(range(start, min(start + 16, 70))) for start in range(0, 70, 16)]
 
 
@@ -96,9 +97,9 @@ def test_turns_come_in_the_order_of_arrival_wherever_they_are_had(turns: Turns) 
     had: list[str] = []
     let_go = Event()
 
-    def decide(asked: Asked) -> Done:
+    def decide(asked: Asked) -> list[Any]:
         had.extend(message for message, _ in asked)
-        return Done([{} for _ in asked])
+        return [{} for _ in asked]
 
     def act(name: str) -> None:
         assert let_go.wait(20)
@@ -139,61 +140,65 @@ def test_a_turn_whose_event_loop_is_gone_holds_up_no_other(at_once: Turns) -> No
     assert len(run(all_of(at_once, Work(), [1, 2]))) == 2
 
 
-def test_what_waits_for_the_disk_holds_up_nothing_else(turns: Turns) -> None:
-    flushed = Event()
-
-    def settle() -> list[dict[str, str]]:
-        assert flushed.wait(20)
-        return [{"said": "on the disk"}]
-
-    def work(asked: Asked) -> Done:
-        waits = [message == "approve" for message, _ in asked]
-        results: list[Any] = [PENDING if wait else {"said": "refused"} for wait in waits]
-        return Done(results, settle if any(waits) else None)
-
-    async def asked() -> tuple[list[bytes], list[bytes]]:
-        approved = asyncio.create_task(all_of(turns, work, ["approve"]))
-        await asyncio.sleep(0.05)
-        refused = await all_of(turns, work, ["refuse", "refuse"])
-        assert not approved.done()
-        flushed.set()
-        return await approved, refused
-
-    approved, refused = run(asked())
-    assert approved == [b'{"said":"on the disk"}']
-    assert refused == [b'{"said":"refused"}'] * 2
-
-
-def test_what_is_done_while_one_waits_for_the_disk_counts_as_done(
+def test_after_a_slow_turn_decisions_have_theirs_on_the_thread_until_all_is_quick_again(
     at_once: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.turns._MOST_WAITING", 3)
-    flushed = Event()
+    monkeypatch.setattr("api.turns._SLOW", 0.01)
+    monkeypatch.setattr("api.turns._SLOW_FOR", 0.2)
+    work, slow = Work(), True
 
-    def settle() -> list[dict[str, str]]:
-        assert flushed.wait(20)
-        return [{"said": "on the disk"}]
+    def sometimes_slow(asked: Asked) -> list[Any]:
+        if slow:
+            time.sleep(0.02)
+        return work(asked)
 
-    def work(asked: Asked) -> Done:
-        waits = asked[0][0] == "approve"
-        return Done([PENDING], settle) if waits else Done([{"said": "refused"}])
+    def threads() -> set[str]:
+        work.threads.clear()
+        run(all_of(at_once, sometimes_slow, [1, 2]))
+        return set(work.threads)
 
-    async def asked() -> list[list[bytes]]:
-        approved = asyncio.create_task(all_of(at_once, work, ["approve"]))
-        await asyncio.sleep(0.01)
-        refused = [await all_of(at_once, work, ["refuse"]) for _ in range(20)]
-        flushed.set()
-        await approved
-        return refused
+    here, aside = {current_thread().name}, {"turns"}
+    assert [threads(), threads(), threads()] == [here, aside, aside]
+    slow = False
+    assert threads() == aside
+    time.sleep(0.25)
+    assert [threads(), threads()] == [here, here]
 
-    assert run(asked()) == [[b'{"said":"refused"}']] * 20
+
+def test_while_a_slow_disk_is_waited_for_on_the_thread_the_event_loop_goes_on(
+    at_once: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.turns._SLOW", 0.0)
+    let_go, work = Event(), Work()
+
+    def stuck(asked: Asked) -> list[Any]:
+        assert let_go.wait(20)
+        return work(asked)
+
+    async def asked() -> list[bytes]:
+        await all_of(at_once, work, ["slow"])
+        waiting = asyncio.create_task(all_of(at_once, stuck, ["approve", "refuse"]))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        let_go.set()
+        return await waiting
+
+    assert len(run(asked())) == 2
+
+
+def test_a_long_act_does_not_send_decisions_to_the_thread(
+    at_once: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.turns._SLOW", 0.01)
+    work = Work()
+    run(at_once.run(lambda: time.sleep(0.02)))
+    run(all_of(at_once, work, [1]))
+    assert work.threads == {current_thread().name}
 
 
 def test_what_is_wrong_with_one_is_told_to_it_alone(turns: Turns) -> None:
-    def work(asked: Asked) -> Done:
-        return Done(
-            [InvalidRequest("wrong") if message else {"said": "right"} for message, _ in asked]
-        )
+    def work(asked: Asked) -> list[Any]:
+        return [InvalidRequest("wrong") if message else {"said": "right"} for message, _ in asked]
 
     bodies = run(all_of(turns, work, [0, 1, 0]))
     assert bodies[0] == bodies[2] == b'{"said":"right"}'
@@ -201,7 +206,7 @@ def test_what_is_wrong_with_one_is_told_to_it_alone(turns: Turns) -> None:
 
 
 def test_a_fault_of_the_work_is_told_to_all_and_the_next_are_served(turns: Turns) -> None:
-    def work(asked: Asked) -> Done:
+    def work(asked: Asked) -> list[Any]:
         raise ZeroDivisionError(str(len(asked)))
 
     async def asked() -> list[Any]:
@@ -213,21 +218,17 @@ def test_a_fault_of_the_work_is_told_to_all_and_the_next_are_served(turns: Turns
     assert len(run(all_of(turns, Work(), [1]))) == 1
 
 
-def test_a_fault_while_waiting_for_the_disk_is_told_to_those_who_wait_for_it(
-    turns: Turns,
-) -> None:
-    def settle() -> list[Any]:
-        raise OSError("no disk")
-
-    def work(asked: Asked) -> Done:
-        return Done([PENDING] * len(asked), settle)
+def test_a_work_that_gives_another_number_of_results_is_a_fault_told_to_all(turns: Turns) -> None:
+    def one_for_all(asked: Asked) -> list[Any]:
+        return [{"said": len(asked)}]
 
     async def asked() -> list[Any]:
         current_caller.set(LOCAL)
-        jobs = [turns.answer_together(work, number) for number in range(2)]
+        jobs = [turns.answer_together(one_for_all, number) for number in range(2)]
         return await asyncio.gather(*jobs, return_exceptions=True)
 
-    assert [type(result) for result in run(asked())] == [OSError] * 2
+    assert [type(result) for result in run(asked())] == [ValueError] * 2
+    assert len(run(all_of(turns, Work(), [1]))) == 1
 
 
 def test_an_event_loop_that_is_gone_before_it_looked_holds_up_no_other(at_once: Turns) -> None:
