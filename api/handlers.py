@@ -114,18 +114,16 @@ class Handlers:
         """Decide on all that wait; what is wrong with one is its own."""
         requests = [_outcome(self._request, message, caller) for message, caller in asked]
         good = [request for request in requests if isinstance(request, DecisionRequest)]
-        decisions = decisions_of(good, self._desk)
-        answers = iter(told([each for each in decisions if isinstance(each, Decided)], self._desk))
-        found = iter(decisions)
-        results: list[Any] = []
-        for request, (message, _) in zip(requests, asked, strict=True):
-            decision = request if isinstance(request, Exception) else next(found)
-            if isinstance(decision, Decided):
-                self._keep(message, decision.request)
-                results.append(next(answers))
-            else:
-                results.append(decision)
-        return results
+        found = iter(decisions_of(good, self._desk))
+        outcomes = [
+            request if isinstance(request, Exception) else next(found) for request in requests
+        ]
+        for outcome, (message, _) in zip(outcomes, asked, strict=True):
+            if isinstance(outcome, Decided):
+                self._keep(message, outcome.request)
+        decided = [outcome for outcome in outcomes if isinstance(outcome, Decided)]
+        answers = iter(told(decided, self._desk))
+        return [next(answers) if isinstance(outcome, Decided) else outcome for outcome in outcomes]
 
     def _keep(self, message: InferenceRequest, request: DecisionRequest) -> None:
         """Keep a vector that was sent with its time in the cache, for who asks with its time."""
