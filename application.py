@@ -24,6 +24,7 @@ from risk.identifiers import new_identifier
 from risk.ledger.protocol import Ledger
 from runners.ensemble import Ensemble
 from runners.runner import Runner
+from standing import Standing
 
 __all__ = ["Application", "World"]
 
@@ -90,6 +91,7 @@ class Application:
         desk: what `pipeline.decide` needs.
         alerts: who is told of what.
         drift: what drift checks found.
+        standing: how all of it stands, for a scrape.
         configuration_values: limits and models whose hash is `desk.configuration`.
         started_at: when it was built.
     """
@@ -107,6 +109,7 @@ class Application:
     desk: Desk
     alerts: Alerts
     drift: DriftRecords
+    standing: Standing
     configuration_values: Mapping[str, Any]
     started_at: datetime
 

@@ -22,7 +22,7 @@ from drifting import drift_grace, drift_schedule, open_drift_records
 from errors import LedgerRegressed, ModelMismatch
 from features.schema import Schema
 from feeds import open_cache, open_feed, prepare_market
-from ledgers import anchored, open_ledger, served_ledger, trusted_ledger
+from ledgers import anchored, free_bytes, open_ledger, served_ledger, trusted_ledger
 from models.choice import choose_models
 from models.on_record import LedgerPromotions
 from models.promotions import NoPromotions, Promotions
@@ -33,6 +33,7 @@ from monitoring.drift.records import DocumentDriftRecords
 from monitoring.log import LogObserver
 from monitoring.observer import Observers
 from monitoring.prometheus import PrometheusObserver
+from monitoring.service_gauges import build_reading
 from monitoring.statistics import Statistics
 from risk.calendar import SessionCalendar
 from risk.changes import offer_configuration
@@ -43,7 +44,9 @@ from runners.ensemble import Ensemble
 from runners.loading import load_runner
 from runners.runner import Runner
 from schemas import feature_schema, own_schema_document
+from standing import Standing
 from stores.documents import Documents
+from versions import bentoml_version, project_version, python_version
 
 __all__ = [
     "SHIPPED_MODELS",
@@ -169,6 +172,8 @@ def _assemble(
     calendar.status(world.clock())  # loads the holidays now and not with the first decision
     values, cache = _what_decides(settings, runners, schema), open_cache(settings)
     prometheus = PrometheusObserver()
+    for runner in runners:
+        runner.tell_durations(prometheus.model_durations(runner.name))
     desk = Desk(
         models=models,
         ledger=ledger,
@@ -189,6 +194,7 @@ def _assemble(
     schedule = drift_schedule(settings) if enabled else None
     started_at = world.clock()
     sources = AlertSources(desk, cache, feed, drift, started_at, schedule, drift_grace(settings))
+    alerts = open_alerts(settings, world, sources, documents)
     return Application(
         settings=settings,
         models=models,
@@ -201,8 +207,22 @@ def _assemble(
         statistics=statistics,
         traffic=prometheus,
         desk=desk,
-        alerts=open_alerts(settings, world, sources, documents),
+        alerts=alerts,
         drift=drift,
+        standing=Standing(
+            desk=desk,
+            models=runners,
+            cache=cache,
+            feed=feed,
+            alerts=alerts,
+            drift=drift,
+            drift_threshold=settings.monitoring.drift_threshold,
+            schedule=schedule,
+            grace=sources.grace,
+            started_at=started_at,
+            build=build_reading(project_version(), python_version(), bentoml_version()),
+            free_bytes=lambda: free_bytes(settings),
+        ),
         configuration_values=values,
         started_at=started_at,
     )

@@ -37,11 +37,14 @@ class Judgement(NamedTuple):
         answer: as JSON values.
         draft: what goes on record.
         vetoes: what spoke against the observation.
+        read, judge: nanoseconds that the models took, and all that came after them.
     """
 
     answer: dict[str, Any]
     draft: Draft
     vetoes: tuple[Veto, ...]
+    read: int
+    judge: int
 
 
 def reads_book(request: DecisionRequest, desk: Desk) -> bool:
@@ -55,7 +58,7 @@ def ask_models(request: DecisionRequest, desk: Desk, book: BookValues | None = N
     Raises:
         InvalidRequest, InferenceFault: as `reading.read`.
     """
-    return read(request, desk.models, desk.schema, book)
+    return read(request, desk.models, desk.schema, book, desk.timer)
 
 
 def judged(
@@ -70,10 +73,11 @@ def judged(
     """The answer on this state, and what goes on record of it."""
     state = roll(stored, session.day)
     seen = reading or ask_models(request, desk, book_values(request, state, session, now))
+    started = desk.timer()
     judged = _judge(request, seen.candidate, desk, state, session, now)
     answer = decision_answer(judged, seen.prediction, desk.limits, now, decision_id)
     draft = decision_draft(request, answer, desk, now, session.day, stored, seen.book)
-    return Judgement(answer, draft, seen.vetoes)
+    return Judgement(answer, draft, seen.vetoes, seen.nanoseconds, desk.timer() - started)
 
 
 def _judge(

@@ -7,6 +7,7 @@ HOLD while it cannot be reached, and a command acts on it for a person.
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ __all__ = [
     "RawBook",
     "anchored",
     "copy_ledger",
+    "free_bytes",
     "open_book",
     "open_ledger",
     "open_raw_book",
@@ -233,6 +235,16 @@ def readable_ledger(settings: Settings) -> SqliteReader | RedisLedger:
     if settings.redis.host is None:
         return SqliteReader(Path(settings.state_path))
     return _redis_ledger(settings, create=False, lazy=True)
+
+
+def free_bytes(settings: Settings) -> int | None:
+    """Room that the disk of an embedded ledger has left; None where nobody knows."""
+    if settings.redis.host is not None:
+        return None
+    try:
+        return shutil.disk_usage(Path(settings.state_path).parent).free
+    except OSError:
+        return None
 
 
 def copy_ledger(source: Readable, out: Path, progress: Callable[[int], None]) -> Copied:

@@ -18,7 +18,7 @@ from desk import Desk
 from errors import InferenceFault, KeyTaken, LedgerRegressed, StoreError
 from features.vetoes import Veto
 from judging import ask_models, decision_draft, judged, reads_book
-from monitoring.observer import DecisionMade
+from monitoring.observer import DecisionMade, Stages
 from observation import DecisionRequest
 from reading import Reading
 from resubmission import Repeat, answer_again
@@ -48,12 +48,14 @@ class Decided(NamedTuple):
         answer: what will be answered.
         started: when it was asked, by the desk's timer.
         vetoes: what spoke against the observation, where the decision was made of it.
+        stages: how long each took, where the decision was made.
     """
 
     request: DecisionRequest
     answer: dict[str, Any]
     started: int
     vetoes: tuple[Veto, ...] = ()
+    stages: Stages = Stages()
 
     @property
     def must_last(self) -> bool:
@@ -85,13 +87,14 @@ def decided(request: DecisionRequest, desk: Desk) -> Decided:
     now = desk.clock()
     decision_id = desk.new_id(now)
     vetoes: tuple[Veto, ...] = ()
+    stages = Stages()
     try:
-        answer, vetoes = _decide(request, desk, now, decision_id)
+        answer, vetoes, stages = _decide(request, desk, now, decision_id)
     except InferenceFault as fault:
         answer = _record_fault(request, str(fault), desk, now, decision_id)
     except StoreError as fault:
         answer = _unknown(request, fault, now, decision_id)
-    return Decided(request, answer, started, vetoes)
+    return Decided(request, answer, started, vetoes, stages)
 
 
 def told(decisions: Sequence[Decided], desk: Desk) -> list[dict[str, Any]]:
@@ -99,12 +102,14 @@ def told(decisions: Sequence[Decided], desk: Desk) -> list[dict[str, Any]]:
 
     Approvals that are told together share one wait for the disk.
     """
-    fault = None
+    fault, persist = None, 0
     if any(decision.must_last for decision in decisions):
+        began = desk.timer()
         try:
             desk.ledger.persist()
         except StoreError as error:
             fault = error
+        persist = desk.timer() - began
     answers = []
     for decision in decisions:
         answer = decision.answer
@@ -112,7 +117,7 @@ def told(decisions: Sequence[Decided], desk: Desk) -> list[dict[str, Any]]:
             answer = _unknown(decision.request, fault, desk.clock(), answer["decision_id"])
         elapsed = desk.timer() - decision.started
         answer["latency_ms"] = elapsed / 1e6
-        desk.observer.observe(_seen(decision, answer, elapsed))
+        desk.observer.observe(_seen(decision, answer, elapsed, persist))
         answers.append(answer)
     return answers
 
@@ -125,15 +130,15 @@ def _unknown(
     return _not_judged(request, str(fault), now, decision_id, status=status)
 
 
-_Found = tuple[dict[str, Any], tuple[Veto, ...]]
-"""An answer on record, and what spoke against the observation."""
+_Found = tuple[dict[str, Any], tuple[Veto, ...], Stages]
+"""An answer on record, what spoke against the observation, and how long that took."""
 
 
 def _decide(request: DecisionRequest, desk: Desk, now: datetime, decision_id: str) -> _Found:
     obey_halt_file(desk, now)
     again = _repeated(request, desk, now)
     if again is not None:
-        return again, ()
+        return again, (), Stages()
     # A policy that sees the book is asked anew whenever the book has changed.
     reading = None if reads_book(request, desk) else ask_models(request, desk)
     try:
@@ -143,7 +148,7 @@ def _decide(request: DecisionRequest, desk: Desk, now: datetime, decision_id: st
         again = _repeated(request, desk, now)
         if again is None:
             raise
-        return again, ()
+        return again, (), Stages()
 
 
 def _repeated(request: DecisionRequest, desk: Desk, now: datetime) -> dict[str, Any] | None:
@@ -193,11 +198,13 @@ def _judge_and_record(
         bound = tried or stored.has_approved(request.order_id)
         again = _repeated(request, desk, now) if bound else None
         if again is not None:
-            return again, ()
+            return again, (), Stages()
         tried = True
         found = judged(request, reading, desk, stored, session, now, decision_id)
+        began = desk.timer()
         desk.ledger.append([found.draft], expected=stored.sequence)
-        return found.answer, found.vetoes
+        stages = Stages(found.read, found.judge, desk.timer() - began)
+        return found.answer, found.vetoes, stages
 
     return on_newest_state(desk.ledger, act, what="the decision", presume=True)
 
@@ -238,7 +245,8 @@ def _not_judged(
     )
 
 
-def _seen(decision: Decided, answer: Mapping[str, Any], elapsed: int) -> DecisionMade:
+def _seen(decision: Decided, answer: Mapping[str, Any], elapsed: int, persist: int) -> DecisionMade:
+    stages = decision.stages
     return DecisionMade(
         signal=answer["signal"],
         risk_status=answer["risk_status"],
@@ -250,4 +258,5 @@ def _seen(decision: Decided, answer: Mapping[str, Any], elapsed: int) -> Decisio
         stored=answer["state_sequence"] is not None,
         reason=next(iter(answer["reasons"]), ""),
         vetoes=tuple((veto.kind.value, veto.name) for veto in decision.vetoes),
+        stages=stages._replace(persist=persist) if decision.must_last else stages,
     )

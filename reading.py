@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -56,12 +56,14 @@ class Reading(NamedTuple):
         candidate: their signal, and what speaks against the observation.
         vetoes: the same, one by one.
         book: the features of the book that were filled in; None when none were.
+        nanoseconds: that it took.
     """
 
     prediction: Prediction
     candidate: Candidate
     vetoes: tuple[Veto, ...]
     book: BookValues | None
+    nanoseconds: int
 
 
 def predict(models: Models, rows: NDArray[np.float32], name: str | None) -> Prediction:
@@ -70,7 +72,11 @@ def predict(models: Models, rows: NDArray[np.float32], name: str | None) -> Pred
 
 
 def read(
-    request: DecisionRequest, models: Models, schema: Schema | None, book: BookValues | None
+    request: DecisionRequest,
+    models: Models,
+    schema: Schema | None,
+    book: BookValues | None,
+    timer: Callable[[], int],
 ) -> Reading:
     """Ask the models about one observation.
 
@@ -79,11 +85,13 @@ def read(
         models: to ask.
         schema: of the observation; None when nobody has named its numbers.
         book: what to fill in for the features of the book; None leaves the observation as it is.
+        timer: nanoseconds of a clock that never goes back.
 
     Raises:
         InvalidRequest: the request names no loaded model, or a shadow that is asked to trade.
         InferenceFault: a model failed.
     """
+    started = timer()
     vector = request.observation
     if schema is not None and book is not None:
         vector = filled(vector, schema, book)
@@ -100,7 +108,7 @@ def read(
         stale=_stale(request, found),
         unfamiliar=_messages(found, VetoKind.OUTSIDE),
     )
-    return Reading(prediction, candidate, found, book)
+    return Reading(prediction, candidate, found, book, timer() - started)
 
 
 def book_values(

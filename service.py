@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from api.access import Access, check_access
 from api.alert_handlers import AlertHandlers, watch_alerts
 from api.alert_messages import AcknowledgeAnswer, AcknowledgeRequest
+from api.counts import keep_counts_written
 from api.dispatch import Dispatch
 from api.drift_messages import DriftCheckAnswer, DriftCheckRequest
 from api.drift_runs import DriftRuns
@@ -171,6 +172,7 @@ class DecisionService:
             asyncio.create_task(stop_when_orphaned(os.getppid())),
             asyncio.create_task(watch_halt_file(self.handlers.obey_halt_file)),
             asyncio.create_task(watch_alerts(self.application.alerts.tick)),
+            asyncio.create_task(keep_counts_written(self.application)),
         ]
         if self.scheduler is not None:
             self.scheduler.start()

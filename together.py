@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from desk import Desk
 from errors import StoreError
-from judging import ask_models, judged, reads_book
+from judging import Judgement, ask_models, judged, reads_book
+from monitoring.observer import Stages
 from observation import DecisionRequest
 from pipeline import Decided, approval_of, decided, obey_halt_file
-from risk.events import Draft
 from risk.fold import changes_state
 from risk.state import RiskState
 
@@ -28,18 +28,26 @@ class _Judged(NamedTuple):
 
     Attributes:
         place: among those that are decided on together.
-        decision: what will be told.
-        draft: what goes on record.
+        request: what was asked.
+        started: when it was judged, by the desk's timer.
+        found: what will be told, and what goes on record.
     """
 
     place: int
-    decision: Decided
-    draft: Draft
+    request: DecisionRequest
+    started: int
+    found: Judgement
 
     @property
     def changes_state(self) -> bool:
         """Whether what follows is judged on another state."""
-        return changes_state(self.draft.kind, self.draft.payload)
+        return changes_state(self.found.draft.kind, self.found.draft.payload)
+
+    def stored(self, append: int) -> Decided:
+        """The decision, once it is on record, which took so many nanoseconds."""
+        found = self.found
+        stages = Stages(found.read, found.judge, append)
+        return Decided(self.request, found.answer, self.started, found.vetoes, stages)
 
 
 def decide_all(requests: Sequence[DecisionRequest], desk: Desk) -> list[Decided | Exception]:
@@ -72,9 +80,10 @@ def _stored_together(requests: Sequence[DecisionRequest], desk: Desk) -> dict[in
         while waiting:
             state = desk.ledger.presumed().state
             if group := _judged_on(state, waiting, desk):
-                drafts = [each.draft for each in group]
+                drafts, began = [each.found.draft for each in group], desk.timer()
                 desk.ledger.append(drafts, expected=state.sequence)
-                stored.update((each.place, each.decision) for each in group)
+                append = desk.timer() - began
+                stored.update((each.place, each.stored(append)) for each in group)
     except StoreError:
         pass  # those that are left find out by themselves what they are answered then
     return stored
@@ -102,4 +111,4 @@ def _judged(place: int, request: DecisionRequest, state: RiskState, desk: Desk) 
         return None
     reading, session = ask_models(request, desk), desk.calendar.status(now)
     found = judged(request, reading, desk, state, session, now, desk.new_id(now))
-    return _Judged(place, Decided(request, found.answer, started, found.vetoes), found.draft)
+    return _Judged(place, request, started, found)

@@ -222,13 +222,12 @@ class DriftRuns:
         else:
             self._troubled = False
             _LOGGER.info("the drift check of %s: %s, %.1f s", check.tick, state, seconds)
-        share = entry.get("drifted_share")
         self._desk.observer.observe(
             DriftChecked(
                 state=state,
                 seconds=seconds,
-                share=float(share) if isinstance(share, int | float) else None,
                 report=str(report.get("method", "none")),
+                trigger="manual" if check.tick.startswith(MANUAL) else "scheduled",
             )
         )
 

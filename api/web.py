@@ -283,9 +283,9 @@ def metrics(application: App) -> dict[str, Any]:
 
 
 def scrape(application: App) -> Response:
-    """What all workers counted, for Prometheus."""
-    traffic = application.traffic
-    return Response(traffic.exposition(), media_type=traffic.content_type)
+    """What all workers counted and how things stand, for Prometheus."""
+    traffic, standing = application.traffic, application.standing
+    return Response(traffic.exposition(standing.readings()), media_type=traffic.content_type)
 
 
 def cache_stats(application: App) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Stages:
         self.reading = ask_models(self.request, desk)
         self.now = desk.clock()
         self.session = desk.calendar.status(self.now)
-        self.answer, self.draft, _ = self.judged()
+        self.answer, self.draft, *_ = self.judged()
 
     @property
     def state(self) -> RiskState:

@@ -85,6 +85,11 @@ class FeatureCache(Protocol):
         """Why this cache goes without its store; None when it does not, or has none."""
         ...
 
+    @property
+    def reads(self) -> Reads:
+        """What reads found since this process made it; waits for nothing."""
+        ...
+
     def put(
         self,
         timestamp: datetime,
@@ -132,7 +137,7 @@ class MemoryFeatureCache:
         self._max_entries = settings.max_entries
         self._entries: OrderedDict[tuple[str, datetime], tuple[CachedVector, datetime]]
         self._entries = OrderedDict()  # the vector and when it was put
-        self._clock, self._reads, self._evictions = SeenClock(), Reads(), 0
+        self._clock, self.reads, self._evictions = SeenClock(), Reads(), 0
         self._lock = threading.Lock()
 
     def put(
@@ -163,7 +168,7 @@ class MemoryFeatureCache:
         with self._lock:
             self._advance(now)
             entries = [self._entries.get(key) for key in keys]
-        return self._reads.counted([None if entry is None else entry[0] for entry in entries])
+        return self.reads.counted([None if entry is None else entry[0] for entry in entries])
 
     def latest(self, now: datetime) -> CachedVector | None:
         """Read the newest vector; looks at every entry. See `FeatureCache`."""
@@ -171,15 +176,15 @@ class MemoryFeatureCache:
             self._advance(now)
             key = max(self._entries, default=None)
             found = None if key is None else self._entries[key][0]
-        return self._reads.counted([found])[0]
+        return self.reads.counted([found])[0]
 
     def stats(self) -> CacheStats:
         """Say what the cache did so far. See `FeatureCache`."""
         with self._lock:
             return CacheStats(
-                hits=self._reads.hits,
-                misses=self._reads.misses,
-                hit_rate=self._reads.hit_rate,
+                hits=self.reads.hits,
+                misses=self.reads.misses,
+                hit_rate=self.reads.hit_rate,
                 size=len(self._entries),
                 evictions=self._evictions,
                 ttl_seconds=int(self._ttl.total_seconds()),

@@ -54,7 +54,7 @@ class FallbackFeatureCache:
     def __init__(self, primary: SharedFeatureCache, memory: FeatureCache) -> None:
         self._primary, self._memory = primary, memory
         self._degraded: str | None = None
-        self._reads = Reads()
+        self.reads = Reads()
         # Timestamps of what was put here, with when that was. After a failure the primary may
         # lack any of it: a server that comes back can have lost what it had acknowledged.
         self._recent: OrderedDict[datetime, datetime] = OrderedDict()
@@ -90,20 +90,20 @@ class FallbackFeatureCache:
 
     def get_many(self, timestamps: Sequence[datetime], now: datetime) -> list[CachedVector | None]:
         """Read several vectors, all of them from one place. See `FeatureCache`."""
-        return self._reads.counted(self._answer(lambda cache: cache.get_many(timestamps, now), now))
+        return self.reads.counted(self._answer(lambda cache: cache.get_many(timestamps, now), now))
 
     def latest(self, now: datetime) -> CachedVector | None:
         """Read the newest vector. See `FeatureCache`."""
-        return self._reads.counted([self._answer(lambda cache: cache.latest(now), now)])[0]
+        return self.reads.counted([self._answer(lambda cache: cache.latest(now), now)])[0]
 
     def stats(self) -> CacheStats:
         """Say what was read here, and how the cache stands that answers now."""
         stats = self._answer(lambda cache: cache.stats(), self._now)
         return replace(
             stats,
-            hits=self._reads.hits,
-            misses=self._reads.misses,
-            hit_rate=self._reads.hit_rate,
+            hits=self.reads.hits,
+            misses=self.reads.misses,
+            hit_rate=self.reads.hit_rate,
             degraded=self._degraded,
         )
 

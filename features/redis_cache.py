@@ -52,7 +52,7 @@ class RedisFeatureCache:
         name = f"usdcop:{{{book}}}:features"
         self._keys = [name, f"{name}:order", f"{name}:times"]
         self._settings, self._link = settings, link
-        self._reads, self._evictions = Reads(), 0
+        self.reads, self._evictions = Reads(), 0
         self._clock, self._lock = SeenClock(), Lock()
         # What was put before this, by the server's clock, has an age that this process cannot
         # tell, since its own clock jumped back; None until the server says what time that was.
@@ -87,20 +87,20 @@ class RedisFeatureCache:
         asked = [_word(instant(timestamp, "timestamp")) for timestamp in timestamps]
         entries = self._run(READ, now, *asked)
         found = zip(asked, entries, strict=True)
-        return self._reads.counted(unpacked(timestamp, entry) for timestamp, entry in found)
+        return self.reads.counted(unpacked(timestamp, entry) for timestamp, entry in found)
 
     def latest(self, now: datetime) -> CachedVector | None:
         """Read the newest vector. See `FeatureCache`."""
         found = self._run(LATEST, now)
         newest = unpacked(found[0], found[1]) if found else None
-        return self._reads.counted([newest])[0]
+        return self.reads.counted([newest])[0]
 
     def stats(self) -> CacheStats:
         """Say what this process did, and how much Redis holds. See `FeatureCache`."""
         return CacheStats(
-            hits=self._reads.hits,
-            misses=self._reads.misses,
-            hit_rate=self._reads.hit_rate,
+            hits=self.reads.hits,
+            misses=self.reads.misses,
+            hit_rate=self.reads.hit_rate,
             size=self._link.ask("HLEN", self._keys[0]),
             evictions=self._evictions,
             ttl_seconds=self._settings.ttl_seconds,

@@ -1,8 +1,10 @@
 """The hook through which the core tells what happened. It imports no metrics library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from monitoring.gauges import Reading
 
 __all__ = [
     "AlertAcknowledged",
@@ -18,8 +20,26 @@ __all__ = [
     "OperatorActed",
     "ReportRecorded",
     "ResultRecorded",
+    "Stages",
     "Traffic",
+    "WorkerStanding",
 ]
+
+
+class Stages(NamedTuple):
+    """How long the stages of a decision took, nanoseconds; 0 for one that did not take place.
+
+    Attributes:
+        read: models and vetoes.
+        judge: risk gate, size, and the answer.
+        append: onto the ledger; for all that were decided together.
+        persist: until it would survive the loss of power; approvals only.
+    """
+
+    read: int = 0
+    judge: int = 0
+    append: int = 0
+    persist: int = 0
 
 
 class DecisionMade(NamedTuple):
@@ -33,6 +53,7 @@ class DecisionMade(NamedTuple):
         reason: why it was refused, in words; empty when it was not.
         vetoes: kind and name of each thing that spoke against the observation: stale, frozen, or
             outside of what the models know; few words, all of the schema or of a series.
+        stages: how long each took.
     """
 
     signal: str
@@ -45,6 +66,7 @@ class DecisionMade(NamedTuple):
     stored: bool
     reason: str
     vetoes: tuple[tuple[str, str], ...] = ()
+    stages: Stages = Stages()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +174,14 @@ class DriftChecked:
     Attributes:
         state: `ok`, `alarm`, `not_enough_data`, or `failed`.
         seconds: from its beginning to its end, report included.
-        share: of drifted features; None when there is no verdict.
         report: what made the report: `evidently`, `scipy`, or `none`.
+        trigger: `scheduled`, or `manual` when somebody asked for it.
     """
 
     state: str
     seconds: float
-    share: float | None
     report: str
+    trigger: str
 
 
 Observation = (
@@ -184,6 +206,23 @@ class Observer(Protocol):
         ...
 
 
+class WorkerStanding(NamedTuple):
+    """How a worker process stands.
+
+    Attributes:
+        cache_hits, cache_misses: reads of the feature cache since it was made.
+        cache_degraded, market_degraded, alerts_degraded: whether these go without their store.
+        append_failing: whether the newest append to the ledger failed.
+    """
+
+    cache_hits: int
+    cache_misses: int
+    cache_degraded: bool
+    market_degraded: bool
+    alerts_degraded: bool
+    append_failing: bool
+
+
 class Traffic(Protocol):
     """Counts requests, and tells a scrape all that was counted."""
 
@@ -192,8 +231,12 @@ class Traffic(Protocol):
         """Of the exposition."""
         ...
 
-    def exposition(self) -> bytes:
-        """What all worker processes counted."""
+    def exposition(self, standing: Iterable[Reading]) -> bytes:
+        """What all worker processes counted, and how things stand now."""
+        ...
+
+    def write(self, worker: WorkerStanding) -> None:
+        """Let the scrapes of all workers see what this one counted. To be called every second."""
         ...
 
     def count_request(self, route: str, status: int, seconds: float) -> None:

@@ -103,6 +103,7 @@ class Runner:
         self._decoder = decoder
         self._timer = timer
         self._latencies = LatencyWindow()
+        self._told: Callable[[int], None] | None = None
         self._exact: bool | None = None
 
     @property
@@ -118,6 +119,10 @@ class Runner:
     def latency(self) -> LatencySummary:
         """Durations of one-row calls; batches are not among them."""
         return self._latencies.summary()
+
+    def tell_durations(self, to: Callable[[int], None]) -> None:
+        """Tell somebody the nanoseconds of each one-row call from now on; must not block."""
+        self._told = to
 
     def probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
         """Evaluate the model.
@@ -137,7 +142,10 @@ class Runner:
         started = self._timer()
         probabilities = self._evaluate(observations)
         if len(observations) == 1:
-            self._latencies.add(self._timer() - started)
+            elapsed = self._timer() - started
+            self._latencies.add(elapsed)
+            if self._told is not None:
+                self._told(elapsed)
         return probabilities
 
     def probabilities_apart(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -46,7 +46,9 @@ MODULES = (
     "resubmission",
     "schemas",
     "service",
+    "standing",
     "together",
+    "versions",
 )
 OURS = {*PACKAGES, *MODULES}
 EDGES = {"api", "commands", "cli", "drift_job", "replay", "replay_grid", "service"}
@@ -73,6 +75,8 @@ ADAPTERS = {
     "monitoring/log.py",
     "monitoring/low_priority.py",
     "monitoring/prometheus.py",
+    "monitoring/prometheus_metrics.py",
+    "monitoring/prometheus_text.py",
     "monitoring/scheduler.py",
     "risk/halt_file.py",
     "risk/ledger/anchor_file.py",
@@ -107,6 +111,11 @@ ADAPTER_PARTS = {
     "models/resolution.py": ("models/stored.py",),
     "models/store.py": ("models/stored.py",),
     "monitoring/drift/redis_records.py": ("stores/redis_link.py",),
+    "monitoring/prometheus.py": (
+        "monitoring/prometheus_metrics.py",
+        "monitoring/prometheus_text.py",
+    ),
+    "monitoring/prometheus_text.py": ("monitoring/prometheus_metrics.py",),
     # The report is made in a process of its own.
     "monitoring/drift_report.py": ("monitoring/limited_process.py",),
     "risk/ledger/file.py": ("stores/sqlite_connection.py",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -94,6 +95,14 @@ class Alerts:
             for episode in (*board.open, *board.closed)
         ]
         return sorted(listed, key=lambda each: each.episode.opened_at, reverse=True)
+
+    def boards(self) -> dict[frozenset[Cause], Board]:
+        """The newest boards, by the causes that are kept on them; one that is away is left out."""
+        found = {}
+        for part in self._parts:
+            with suppress(StoreError):
+                found[part.causes] = part.store.read()
+        return found
 
     def acknowledge(self, by: Acknowledgement) -> tuple[Episode, ...]:
         """Take note; returns what is open and covered. Doing it again changes nothing.

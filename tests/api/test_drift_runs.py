@@ -121,7 +121,7 @@ class TestTheCheckThatIsDue:
         assert (status["running"], status["last_error"], status["next_run"]) == (None, None, None)
         (seen,) = worker.observer.seen
         assert isinstance(seen, DriftChecked)
-        assert (seen.state, seen.share, seen.report) == ("alarm", 0.2, "scipy")
+        assert (seen.state, seen.report, seen.trigger) == ("alarm", "scipy", "scheduled")
 
     async def test_is_made_by_one_of_several_workers(self, worker: Worker) -> None:
         other = worker.other()

@@ -6,14 +6,17 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import REGISTRY
 
+from monitoring.book_gauges import READABLE
 from monitoring.observer import BatchDecided, DriftChecked, Observation, ResultRecorded
 from monitoring.prometheus import PrometheusObserver
+from monitoring.prometheus_metrics import write_late
 from tests.monitoring.observations import decision
 
 Labels = dict[str, str]
 
 
 def value_of(name: str, labels: Labels | None = None) -> float:
+    write_late()
     return REGISTRY.get_sample_value(name, labels or {}) or 0.0
 
 
@@ -114,17 +117,17 @@ def test_each_cause_that_opened_the_breaker_is_counted() -> None:
         )
 
 
-def test_drift_checks_are_counted_and_the_newest_share_is_shown() -> None:
+def test_drift_checks_are_counted_by_their_end_and_by_what_began_them() -> None:
+    checks = "usdcop_drift_checks_total"
     with (
-        counted("usdcop_drift_checks_total", 1, state="alarm", report="evidently"),
-        counted("usdcop_drift_checks_total", 1, state="failed", report="none"),
+        counted(checks, 1, state="alarm", report="evidently", trigger="scheduled"),
+        counted(checks, 1, state="failed", report="none", trigger="manual"),
         counted("usdcop_drift_check_seconds_sum", 12.5),
     ):
         tell(
-            DriftChecked(state="alarm", seconds=12.0, share=0.2, report="evidently"),
-            DriftChecked(state="failed", seconds=0.5, share=None, report="none"),
+            DriftChecked(state="alarm", seconds=12.0, report="evidently", trigger="scheduled"),
+            DriftChecked(state="failed", seconds=0.5, report="none", trigger="manual"),
         )
-    assert value_of("usdcop_drift_share") == 0.2
 
 
 def test_requests_are_counted_by_route_and_status_and_timed_by_route() -> None:
@@ -144,10 +147,11 @@ def test_requests_are_counted_by_route_and_status_and_timed_by_route() -> None:
 def test_a_scrape_says_all_of_it() -> None:
     observer = PrometheusObserver()
     observer.count_request("/metrics", 200, 0.001)
-    text = observer.exposition().decode()
+    text = observer.exposition([READABLE.reads(1)]).decode()
     assert observer.content_type.startswith("text/plain")
     assert 'usdcop_http_requests_total{route="/metrics",status="200"}' in text
     assert "# TYPE usdcop_decision_seconds histogram" in text
+    assert "# TYPE usdcop_ledger_readable gauge\nusdcop_ledger_readable 1.0\n" in text
 
 
 def test_each_thing_that_spoke_against_an_observation_is_counted() -> None:
