@@ -25,6 +25,8 @@ __all__ = ["standing_text", "workers_text"]
 
 _FRESH_SECONDS: Final = 10.0
 """A worker writes its gauges every second; one that has not for so long is gone, or hangs."""
+_TURN_SECONDS: Final = 0.0001
+"""How long others have their turn; to offer it without a pause would be to take it back at once."""
 
 
 class _Sample(NamedTuple):
@@ -56,13 +58,13 @@ def workers_text(folder: Path, now: float) -> Iterator[str]:
         totals: dict[_Sample, float] = {}
         for file in folder.glob(f"{kind}_*.db"):
             _add(totals, kind, file, now)
-            sleep(0)
+            sleep(_TURN_SECONDS)
         for family, samples in groupby(sorted(totals), key=lambda sample: sample.family):
             found = list(samples)
             yield _head(family, found[0].meaning, kind)
             of_kind = _histogram_lines if kind == "histogram" else _lines
             yield from of_kind(found, totals)
-            sleep(0)
+            sleep(_TURN_SECONDS)
 
 
 def standing_text(readings: Iterable[Reading]) -> Iterator[str]:
