@@ -171,7 +171,7 @@ def _assemble(
     calendar = SessionCalendar(settings.trading_hours, settings.calendar)
     calendar.status(world.clock())  # loads the holidays now and not with the first decision
     values, cache = _what_decides(settings, runners, schema), open_cache(settings)
-    prometheus = PrometheusObserver()
+    prometheus = PrometheusObserver(runner.name for runner in runners)
     for runner in runners:
         runner.tell_durations(prometheus.model_durations(runner.name))
     desk = Desk(

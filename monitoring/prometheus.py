@@ -35,13 +35,22 @@ from runners.signal import Signal
 
 __all__ = ["PrometheusObserver"]
 
+OTHER_MODEL = "other"
+"""In place of a model's name: of one that is not loaded."""
+
 
 class PrometheusObserver:
-    """An observer that counts for a scrape. What it counts is of the process, not of the object."""
+    """An observer that counts for a scrape. What it counts is of the process, not of the object.
+
+    Args:
+        models: names of those that are loaded. While the store is away a decision is told that
+            nobody has judged, with the name that its caller asked for: any other is `other`.
+    """
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self) -> None:
+    def __init__(self, models: Iterable[str] = ()) -> None:
+        self._models = frozenset({ENSEMBLE_NAME, *models})
         self._cache_hits = self._cache_misses = 0
         self._processor_seconds = 0.0
 
@@ -86,7 +95,8 @@ class PrometheusObserver:
         """Count it."""
         match observation:
             case DecisionMade():
-                _count_decision(observation)
+                model = observation.model_name
+                _count_decision(observation, model if model in self._models else OTHER_MODEL)
             case BarsReceived(states=states):
                 for state, count in states.items():
                     counted.BARS.labels(state).inc(count)
@@ -143,10 +153,8 @@ _read, _judge, _append, _persist = (
 )
 
 
-def _count_decision(decision: DecisionMade) -> None:
-    late_counter(
-        counted.DECISIONS, decision.signal, decision.risk_status, decision.model_name
-    ).inc()
+def _count_decision(decision: DecisionMade, model: str) -> None:
+    late_counter(counted.DECISIONS, decision.signal, decision.risk_status, model).inc()
     _whole.observe(decision.seconds)
     _confidence.observe(decision.confidence)
     read, judge, append, persist = decision.stages

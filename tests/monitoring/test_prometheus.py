@@ -29,7 +29,7 @@ def counted(name: str, by: float, /, **labels: str) -> Iterator[None]:
 
 
 def tell(*observations: Observation) -> None:
-    observer = PrometheusObserver()
+    observer = PrometheusObserver(["ppo_usdcop_v3"])
     for observation in observations:
         observer.observe(observation)
 
@@ -44,6 +44,12 @@ def test_decisions_are_counted_by_signal_status_and_model() -> None:
         counted("usdcop_decisions_not_stored_total", 0),
     ):
         tell(decision(), decision(), decision(**held, approved=False))
+
+
+def test_a_name_that_no_loaded_model_has_makes_no_series() -> None:
+    fault = {"signal": "HOLD", "risk_status": "SYSTEM_ERROR"}
+    with counted("usdcop_decisions_total", 2, **fault, model_name="other"):
+        tell(decision(**fault, model_name="made up"), decision(**fault, model_name="another"))
 
 
 def test_a_decision_that_is_not_on_record_is_counted() -> None:
