@@ -1,7 +1,9 @@
 """One decision, end to end, without a server."""
 
 import base64
+from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from batch import BatchRequest, decide_batch
 from errors import InvalidRequest
-from monitoring.observer import DecisionMade
+from monitoring.observer import DecisionMade, Stages
 from observation import DecisionRequest
 from pipeline import decide, decided_without_knowing, told
 from risk.ledger.memory import MemoryLedger
@@ -304,3 +306,16 @@ def test_the_same_acts_at_the_same_times_give_the_same_ledger() -> None:
         book.wait(minutes=5)
         ask(book)
     assert ledgers[0].head() == ledgers[1].head()
+
+
+def test_a_decision_tells_how_long_its_stages_took(book: Book) -> None:
+    observer, ticks = RecordingObserver(), count(step=1000)
+    desk = replace(desk_of(book, observer=observer), timer=lambda: next(ticks))
+    decide(DecisionRequest(OBSERVATION), desk)
+    decide(DecisionRequest(OBSERVATION, dry_run=True), desk)
+    troubled(book).unreadable = True
+    decide(DecisionRequest(OBSERVATION), desk)
+    approved, dry_run, fault = (seen.stages for seen in observer.seen if type(seen) is DecisionMade)
+    assert approved == Stages(read=1000, judge=1000, append=1000, persist=1000)
+    assert dry_run == approved._replace(persist=0)
+    assert fault == Stages()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from desk import Desk
 from errors import InvalidRequest, RequestError, StoreUnavailable
 from features.vetoes import Veto, VetoKind
-from monitoring.observer import DecisionMade
+from monitoring.observer import DecisionMade, Stages
 from observation import DecisionRequest
 from pipeline import Decided, decide, told
 from risk.events import Draft, Event, EventKind
@@ -256,3 +257,12 @@ def test_a_wrong_request_sinks_no_other(desk: Desk) -> None:
     wrong, right = decide_all([request(0.9, model_name="nobody"), request(0.4)], desk)
     assert isinstance(wrong, InvalidRequest)
     assert isinstance(right, Decided)
+
+
+def test_decisions_that_are_stored_together_have_waited_for_one_append_and_one_disk() -> None:
+    observer, ticks = RecordingObserver(), count(step=1000)
+    desk = desk_of(Book(CountingLedger()), SignedVoter(), observer=observer)
+    requests = [request(0.9), request(0.1), request(0.9)]
+    asked_together(requests, replace(desk, timer=lambda: next(ticks)))
+    stages = [seen.stages for seen in observer.seen if type(seen) is DecisionMade]
+    assert stages == [Stages(1000, 1000, 1000, persist) for persist in (1000, 0, 1000)]

@@ -2,6 +2,7 @@
 
 import math
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -101,6 +102,29 @@ def test_a_scrape_tells_every_metric_of_the_document_and_no_other(
     kinds = dict(line.split()[2:4] for line in lines if line.startswith("# TYPE "))
     assert kinds == {name: metric.kind for name, metric in emitted().items()}
     assert not any("no/such/path" in line for line in lines)
+
+
+def test_every_worker_tells_the_same(prometheus: PrometheusServer, server: Server) -> None:
+    # What a worker counts is written within a second.
+    time.sleep(1.5)
+    told: dict[str, str] = {}
+    for _ in range(40):
+        with server.client() as client:
+            answer = client.get("/metrics")
+        worker = answer.headers["X-Request-Id"].partition("-")[0]
+        told[worker] = "\n".join(filter(of_book_and_decisions, answer.text.splitlines()))
+        if len(told) == 2:
+            break
+    one, other = told.values()
+    assert one == other
+    assert "usdcop_operator_mode 2.0" in one
+    assert "usdcop_workers 2.0" in one
+
+
+def of_book_and_decisions(line: str) -> bool:
+    """Whether a line tells of what does not move from one scrape to the next."""
+    moves = ("usdcop_http", "usdcop_processor", "usdcop_memory", "usdcop_ledger_free")
+    return not line.startswith(("#", *moves))
 
 
 @pytest.mark.parametrize(

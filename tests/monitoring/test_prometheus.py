@@ -7,7 +7,14 @@ import pytest
 from prometheus_client import REGISTRY
 
 from monitoring.book_gauges import READABLE
-from monitoring.observer import BatchDecided, DriftChecked, Observation, ResultRecorded
+from monitoring.observer import (
+    BatchDecided,
+    DriftChecked,
+    Observation,
+    ResultRecorded,
+    Stages,
+    WorkerStanding,
+)
 from monitoring.prometheus import PrometheusObserver
 from monitoring.prometheus_metrics import write_late
 from tests.monitoring.observations import decision
@@ -170,3 +177,49 @@ def test_each_thing_that_spoke_against_an_observation_is_counted() -> None:
             decision(vetoes=(("outside", "atr_14"),)),
             decision(),
         )
+
+
+def test_the_stages_of_a_decision_are_timed_where_they_took_place() -> None:
+    stages = "usdcop_decision_stage_seconds"
+    with (
+        counted(f"{stages}_count", 2, stage="read"),
+        counted(f"{stages}_sum", 0.0005, stage="append"),
+        counted(f"{stages}_bucket", 2, stage="judge", le="0.0001"),
+        counted(f"{stages}_count", 1, stage="persist"),
+    ):
+        refused = Stages(read=60_000, judge=90_000, append=250_000)
+        tell(
+            decision(stages=refused), decision(stages=refused._replace(persist=400_000)), decision()
+        )
+
+
+def test_each_call_of_a_model_is_timed() -> None:
+    durations = PrometheusObserver().model_durations("ppo_usdcop_v3")
+    with (
+        counted("usdcop_model_seconds_sum", 0.00004, model_name="ppo_usdcop_v3"),
+        counted("usdcop_model_seconds_bucket", 1, model_name="ppo_usdcop_v3", le="5e-05"),
+        counted("usdcop_model_seconds_bucket", 0, model_name="ppo_usdcop_v3", le="2.5e-05"),
+    ):
+        durations(40_000)
+
+
+def test_a_worker_writes_what_its_cache_has_read_since_it_wrote_last() -> None:
+    observer = PrometheusObserver()
+    fine = WorkerStanding(
+        cache_hits=3,
+        cache_misses=1,
+        cache_degraded=False,
+        market_degraded=False,
+        alerts_degraded=False,
+        append_failing=False,
+    )
+    with (
+        counted("usdcop_cache_reads_total", 5, outcome="hit"),
+        counted("usdcop_cache_reads_total", 1, outcome="miss"),
+    ):
+        observer.write(fine)
+        observer.write(fine._replace(cache_hits=5, append_failing=True))
+    assert value_of("usdcop_ledger_append_failing") == 1
+    assert value_of("usdcop_cache_degraded") == 0
+    assert value_of("usdcop_memory_bytes") > 10_000_000
+    assert value_of("usdcop_processor_seconds_total") > 0
