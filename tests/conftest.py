@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says something about the host, not about what is tested.
+settings.register_profile("any_host", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any_host")
 
 # BentoML reads these when it is first used, and keeps what it has read.
 SESSION_HOME = Path(tempfile.mkdtemp(prefix="usdcop-tests-"))

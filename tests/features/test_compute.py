@@ -45,7 +45,7 @@ def test_one_bar_at_a_time_gives_the_same_bits_as_all_at_once(rows: int) -> None
         assert same_bits(single, series.matrix[row])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), offset=st.integers(0, 70))
 def test_where_the_history_begins_changes_no_bit(seed: int, offset: int) -> None:
     bars = random_bars(WINDOW + 70, seed=seed)
@@ -70,7 +70,7 @@ def test_over_a_simulated_market_both_ways_give_the_same_bits() -> None:
     assert found.vectors > 5_900
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     seed=st.integers(0, 2**32 - 1),
     newest=st.integers(WINDOW - 1, WINDOW + 98),
@@ -89,7 +89,7 @@ def test_bars_to_come_change_no_vector(seed: int, newest: int, later: list[float
     assert not same_bits(before[known:], after[known:])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     dated=st.integers(3, 5),
     changed=st.dictionaries(st.sampled_from(MACRO_COLUMNS), st.floats(1e-3, 1e6), min_size=1),
@@ -150,7 +150,7 @@ def test_constant_prices_give_the_documented_values(price: float) -> None:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(1e-6, 1e12), min_size=5, max_size=5),
     st.lists(st.integers(0, 4), min_size=WINDOW, max_size=WINDOW),
@@ -161,7 +161,7 @@ def test_whatever_the_prices_every_number_is_finite(prices: list[float], order: 
     assert np.isfinite(compute_vector(closes, session_starts(WINDOW), MACRO)).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_oscillators_stay_within_their_bounds(seed: int) -> None:
     values = named(vector_of(random_bars(WINDOW, seed=seed)))

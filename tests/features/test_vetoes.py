@@ -239,7 +239,7 @@ def test_of_features_that_disagree_the_one_that_is_wrong_is_named() -> None:
 
 
 @given(seed=st.integers(0, 10**6), repeated=st.floats(0, 1), volatility=st.floats(1e-6, 0.05))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_identity_holds_on_whatever_bars(
     seed: int, repeated: float, volatility: float
 ) -> None:

@@ -369,4 +369,4 @@ class AnyHistory(RuleBasedStateMachine):
 
 
 TestAnyHistory = AnyHistory.TestCase
-TestAnyHistory.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestAnyHistory.settings = settings(max_examples=40, stateful_step_count=30)

@@ -1120,7 +1120,6 @@ def test_the_service_says_what_an_independent_model_says(
         settings=settings(
             max_examples=examples,
             stateful_step_count=STEPS,
-            deadline=None,
             print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),
