@@ -24,6 +24,7 @@ from api.access import Access, check_access
 from api.alert_handlers import AlertHandlers, watch_alerts
 from api.alert_messages import AcknowledgeAnswer, AcknowledgeRequest
 from api.counts import keep_counts_written
+from api.described import served_document
 from api.dispatch import Dispatch
 from api.drift_messages import DriftCheckAnswer, DriftCheckRequest
 from api.drift_runs import DriftRuns
@@ -59,6 +60,7 @@ from api.orphan import stop_when_orphaned
 from api.routes import post_routes
 from api.turns import Turns
 from api.web import create_web
+from application import Application
 from bootstrap import prepare, serve, served_reference
 from config.load import load_settings
 from deployment import DEPLOYMENT, Deployment
@@ -120,6 +122,13 @@ def dispatch(app: App) -> Dispatch:
     return Dispatch(app, lambda: web.state.routes)
 
 
+def document_of(application: Application) -> bytes:
+    """The OpenAPI document, made when it is first asked for."""
+    bento = DecisionService.bento  # type: ignore[attr-defined]  # the decorator adds it
+    version = (bento and bento.tag.version) or "checkout"
+    return served_document(DecisionService.apis.values(), application, version)  # type: ignore[attr-defined]
+
+
 def is_a_fault(record: logging.LogRecord) -> bool:
     """False for what a caller got wrong: it is answered, and no traceback for the log."""
     error = record.exc_info[1] if record.exc_info else None
@@ -164,6 +173,7 @@ class DecisionService:
         web.state.routes = post_routes(self.handlers, self.market, self.alert_handlers, self.drift)
         self.scheduler = drift_scheduler(settings, self.drift.catch_up)
         web.state.drift = self.drift
+        web.state.document = cache(lambda: document_of(self.application))
 
     @bentoml.on_startup
     async def settle(self) -> None:

@@ -8,19 +8,11 @@ from typing import Any
 from api.failures import Failure, is_ours
 from api.translation import translated
 
-__all__ = ["Answer"]
+__all__ = ["REPORTS", "Answer"]
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
-
-PAGE = "/"
-PAGE_POLICY = (
-    b"content-security-policy",
-    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    b"img-src 'self' data:",
-)
-"""BentoML's page loads a tracker of its makers, which a browser must not run here."""
 
 REPORTS = frozenset({"/health"})
 """Paths whose 503 is a report of the service's state and no error."""
@@ -84,8 +76,6 @@ class Answer:
                 (b"access-control-expose-headers", b"X-Request-Id"),
                 (b"vary", b"Origin"),
             )
-        if path == PAGE:
-            self._headers += (PAGE_POLICY,)
         self.request_id = request_id
         self.path = path
         self.allowed_origin = allowed_origin

@@ -6,14 +6,28 @@ ISO 8601 with a zone.
 
 import re
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Answer", "Day", "Fraction", "Name", "Number", "Reason", "Request", "Text", "Time"]
+__all__ = [
+    "TIME_IN_WORDS",
+    "Answer",
+    "Day",
+    "Fraction",
+    "Name",
+    "Number",
+    "Number32",
+    "Reason",
+    "Request",
+    "Text",
+    "Time",
+]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199
+_LARGEST32 = 3.4028235677973362e38
+"""The largest number that a 32-bit float can hold, once it is rounded."""
 
 
 def _only_text(value: object) -> object:
@@ -39,7 +53,26 @@ def _only_a_day(value: object) -> object:
 
 Day = Annotated[date, BeforeValidator(_only_a_day)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Time = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_near_the_present)]
+Number32 = Annotated[
+    float,
+    # Larger ones are refused by the vector, which is of 32-bit floats: said here for the document.
+    Field(
+        strict=True,
+        allow_inf_nan=False,
+        json_schema_extra={"minimum": -_LARGEST32, "maximum": _LARGEST32},
+    ),
+]
+TIME_IN_WORDS: dict[str, Any] = {
+    "pattern": r"^(197[1-9]|19[89][0-9]|2[01][0-9][0-9])-",
+    "examples": ["2026-03-02T13:05:00Z"],
+}
+"""What a schema says of a `Time` beside its format: the years."""
+Time = Annotated[
+    AwareDatetime,
+    BeforeValidator(_only_text),
+    AfterValidator(_near_the_present),
+    Field(json_schema_extra=TIME_IN_WORDS),
+]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 Name = Annotated[Text, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
 """A caller's name for a trade or an order: printable ASCII, no blank at its ends."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, WithJsonSchema
 
-from api.fields import Answer, Fraction, Name, Number, Reason, Request, Text, Time
+from api.fields import Answer, Fraction, Name, Number, Number32, Reason, Request, Text, Time
 from risk.state import ResetScope
 
 __all__ = [
@@ -32,12 +32,22 @@ __all__ = [
 
 _MOST_VALUES = 4096
 
+Vector = Annotated[list[Number32], Field(max_length=_MOST_VALUES, fail_fast=True)]
 Rows = Annotated[
     list[Any],
     Field(min_length=1),
     # Rows are checked one by one, so that a bad one sinks no other.
     WithJsonSchema(
-        {"type": "array", "items": {"type": "array", "items": {"type": "number"}}, "minItems": 1}
+        {
+            "type": "array",
+            "items": {
+                "anyOf": [
+                    {"type": "array", "items": {"type": "number"}},
+                    {"description": "Anything else is an error in its place."},
+                ]
+            },
+            "minItems": 1,
+        }
     ),
 ]
 
@@ -45,11 +55,11 @@ Rows = Annotated[
 class InferenceRequest(Request):
     """One observation, from exactly one of `observation`, `features` or `timestamp` alone."""
 
-    observation: Annotated[list[Number], Field(max_length=_MOST_VALUES, fail_fast=True)] | None = (
-        None
-    )
+    observation: (
+        Annotated[list[Number32], Field(max_length=_MOST_VALUES, fail_fast=True)] | None
+    ) = None
     """The vector: `observation_dim` finite numbers, in the order of the feature schema."""
-    features: Annotated[dict[str, Number], Field(max_length=_MOST_VALUES)] | None = None
+    features: Annotated[dict[str, Number32], Field(max_length=_MOST_VALUES)] | None = None
     """The vector by name; every feature of the schema, in any order."""
     timestamp: Time | None = None
     """When the observation was known. With a vector: caches it. Alone: reads the cache."""

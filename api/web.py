@@ -17,7 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from api.alert_handlers import told_alerts
 from api.drift_routes import DRIFT_ROUTES
 from api.failures import failure_of
-from api.fields import Time
+from api.fields import TIME_IN_WORDS, Time
+from api.page import page
 from api.vectors import features_at
 from application import Application
 from errors import InvalidRequest, NotFound, ServiceError, StoreError
@@ -38,10 +39,13 @@ async def _application(request: Request) -> Application:
 
 App = Annotated[Application, Depends(_application)]
 TIME: TypeAdapter[datetime] = TypeAdapter(Time)
+KnownAt = Annotated[
+    str, Path(alias="timestamp", json_schema_extra={"format": "date-time", **TIME_IN_WORDS})
+]
 
 
 def create_web() -> FastAPI:
-    """The app that is mounted beside the APIs; `state.application` is set when it is built."""
+    """The app that is mounted beside the APIs; what `state` holds is set when it is built."""
     web = FastAPI(title="usdcop", openapi_url=None, docs_url=None, redoc_url=None)
     web.add_exception_handler(ServiceError, _failed)
     for path, route in ROUTES.items():
@@ -200,7 +204,7 @@ def latest_features(application: App) -> dict[str, Any]:
     return _told_features(application.feed.latest(), application)
 
 
-def features(application: App, known_at: Annotated[str, Path(alias="timestamp")]) -> dict[str, Any]:
+def features(application: App, known_at: KnownAt) -> dict[str, Any]:
     """The vector that was known at a time: of a bar, five minutes after its start."""
     try:
         timestamp_asked = TIME.validate_python(known_at)
@@ -288,6 +292,12 @@ def scrape(application: App) -> Response:
     return Response(traffic.exposition(standing.readings()), media_type=traffic.content_type)
 
 
+async def docs(request: Request) -> Response:
+    """This document."""
+    content: bytes = request.app.state.document()
+    return Response(content, media_type="application/json")
+
+
 def cache_stats(application: App) -> dict[str, Any]:
     """Hits, misses and size of the feature cache of the worker that answers."""
     return asdict(application.cache.stats())
@@ -306,4 +316,6 @@ ROUTES: Mapping[str, Callable[..., Any]] = {
     "/v1/metrics": metrics,
     "/metrics": scrape,
     "/v1/cache/stats": cache_stats,
+    "/docs.json": docs,
+    "/": page,
 }
