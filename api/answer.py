@@ -23,6 +23,12 @@ LARGEST_ERROR = 1024 * 1024
 CLIENT_GONE = 499
 """The status of an answer that never began; the number that proxies use."""
 
+NO_SNIFFING: Header = (b"x-content-type-options", b"nosniff")
+NOT_KEPT: Header = (b"cache-control", b"no-store")
+
+PAGES = ("/static_content/", "/dashboard")
+"""Paths of pages and their files, which a browser may keep; all else tells of a state."""
+
 OF_THE_BODY = frozenset(
     {b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"}
 )
@@ -69,7 +75,9 @@ class Answer:
         self._held: Message | None = None
         self._chunks: list[bytes] = []
         self._kept = 0
-        self._headers: tuple[Header, ...] = ((b"x-request-id", request_id.encode()),)
+        self._headers: tuple[Header, ...] = ((b"x-request-id", request_id.encode()), NO_SNIFFING)
+        if not path.startswith(PAGES):
+            self._headers += (NOT_KEPT,)
         if allowed_origin is not None:
             self._headers += (
                 (b"access-control-allow-origin", allowed_origin),

@@ -6,7 +6,7 @@ These describe what the GET routes answer, for the OpenAPI document; no answer i
 from typing import Any, Literal
 
 from api.fields import Answer
-from api.messages import InferenceAnswer
+from api.messages import DecisionAnswer
 from config.settings import OnDrift, RiskLimits
 from risk.breaker import BreakerState
 from risk.state import CauseKind, OperatorMode
@@ -221,7 +221,7 @@ class EvidenceAnswer(Answer):
     macro: dict[str, MacroUsed]
 
 
-class ListedDecision(InferenceAnswer):
+class ListedDecision(DecisionAnswer):
     """A decision as it was answered, and where it is on record."""
 
     caller: str

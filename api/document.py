@@ -91,6 +91,7 @@ def made_document(
         body["required"] = any(
             each.is_required() for each in declared.request.model_fields.values()
         )
+    _link_decisions(document)
     _finish_components(document)
     return document
 
@@ -158,6 +159,16 @@ def _tell_errors(operation: dict[str, Any], method: str, path: str, *, keys: boo
         responses.setdefault(str(status), {"$ref": f"#/components/responses/{status}"})
     if path in REPORTS:
         responses["503"] = {**responses["200"], "description": "The same, of what does not work."}
+
+
+def _link_decisions(document: dict[str, Any]) -> None:
+    """Say that the id in an answer is the one to ask for."""
+    document["paths"]["/v1/inference"]["post"]["responses"]["200"]["links"] = {
+        "decision": {
+            "operationId": "decision",
+            "parameters": {"decision_id": "$response.body#/decision_id"},
+        }
+    }
 
 
 def _finish_components(document: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from risk.state import ResetScope
 __all__ = [
     "BatchAnswer",
     "BatchInferenceRequest",
+    "DecisionAnswer",
     "HaltRequest",
     "InferenceAnswer",
     "InferenceRequest",
@@ -226,7 +227,7 @@ class ModelAnswer(Answer):
     fault: str | None
 
 
-class InferenceAnswer(Answer):
+class DecisionAnswer(Answer):
     """A decision."""
 
     decision_id: str
@@ -265,9 +266,14 @@ class InferenceAnswer(Answer):
     """When an approval ends."""
     state_sequence: int | None
     """The risk state it was judged on; None when the decision is not on record."""
-    latency_ms: float
     would_approve: bool | None = None
     """Only for a dry run."""
+
+
+class InferenceAnswer(DecisionAnswer):
+    """A decision, and how long it took."""
+
+    latency_ms: float
 
 
 class BatchAnswer(Answer):
