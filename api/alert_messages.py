@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from api.fields import Answer, Reason, Request, Text
+from api.fields import Answer, Reason, Request, Text, example
 
 __all__ = ["AcknowledgeAnswer", "AcknowledgeRequest"]
 
@@ -14,6 +14,8 @@ CauseName = Literal[
 
 class AcknowledgeRequest(Request):
     """Take note of alerts; an empty body is about all that are open."""
+
+    model_config = example(cause="breaker", note="seen; the desk is flat")
 
     cause: CauseName | None = None
     """Of this cause only."""

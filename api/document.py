@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from api.access import ROUTES, Access
 from api.answer import REPORTS
 from api.document_words import ABOUT, ERRORS, FAILURES, TAGS, Failed, tag_of
+from api.failures import CODES
 
 __all__ = ["Declared", "Described", "made_document"]
 
@@ -176,11 +177,7 @@ def _finish_components(document: dict[str, Any]) -> None:
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     components["schemas"] |= _schemas_of(Failed)
-    shape = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Failed.__name__}"}}}
-    components["responses"] = {
-        str(status): {"description": meaning, "content": shape}
-        for status, meaning in ERRORS.items()
-    }
+    components["responses"] = {str(status): _error(status) for status in ERRORS}
     components["securitySchemes"] = {
         "key": {
             "type": "http",
@@ -189,6 +186,16 @@ def _finish_components(document: dict[str, Any]) -> None:
             "decides, reports and halts; an admin also resets and resumes.",
         }
     }
+
+
+def _error(status: int) -> dict[str, Any]:
+    """An error as its status has it; the message of a real one says what was wrong with what."""
+    meaning = ERRORS[status]
+    content = {
+        "schema": {"$ref": f"#/components/schemas/{Failed.__name__}"},
+        "example": {"error": {"code": CODES[status], "message": meaning, "detail": None}},
+    }
+    return {"description": meaning, "content": {"application/json": content}}
 
 
 def _schemas_of(model: type[BaseModel]) -> Mapping[str, Any]:

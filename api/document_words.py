@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import Field
-
-from api.failures import CODES
 from api.fields import Answer
 
 __all__ = ["ABOUT", "ERRORS", "FAILURES", "TAGS", "Failed", "tag_of"]
@@ -96,11 +93,11 @@ FAILURES: Mapping[str, tuple[int, ...]] = MappingProxyType(
 class Problem(Answer):
     """What is wrong, and what would be right."""
 
-    code: str = Field(examples=[CODES[400]])
+    code: str
     """Machine-readable; by default the name of the status."""
-    message: str = Field(examples=["observation: the field is missing"])
+    message: str
     """In words."""
-    detail: Any = None
+    detail: Any
     """For programs; where a body or a query is wrong, a list of `field` and `problem`."""
 
 

@@ -18,10 +18,12 @@ __all__ = [
     "Name",
     "Number",
     "Number32",
+    "Price",
     "Reason",
     "Request",
     "Text",
     "Time",
+    "example",
 ]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -77,7 +79,12 @@ Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 Name = Annotated[Text, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
 """A caller's name for a trade or an order: printable ASCII, no blank at its ends."""
 Fraction = Annotated[Number, Field(ge=-10, le=10)]
-Reason = Annotated[str, Field(strict=True, max_length=500)]
+Reason = Annotated[
+    str, Field(strict=True, max_length=500, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")
+]
+"""What a person has to say: no control characters, which a terminal would obey when it is shown."""
+Price = Annotated[Number, Field(json_schema_extra={"exclusiveMinimum": 0})]
+"""Positive; the screen of the bars refuses any other, and names its bar."""
 
 
 class Request(BaseModel):
@@ -86,6 +93,11 @@ class Request(BaseModel):
     model_config = ConfigDict(
         extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
     )
+
+
+def example(**fields: Any) -> ConfigDict:
+    """What a body of a message may look like, for the document."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 class Answer(BaseModel):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool
 
-from api.fields import Answer, Day, Fraction, Name, Number, Request, Text, Time
+from api.fields import Answer, Day, Fraction, Name, Number, Price, Request, Text, Time, example
 from api.messages import InferenceAnswer
 
 __all__ = ["MacroAnswer", "MacroRequest", "MarketBarsAnswer", "MarketBarsRequest"]
@@ -17,18 +17,20 @@ class BarMessage(Request):
 
     time: Time
     """Start of the bar."""
-    close: Number
+    close: Price
     """Closing price: the one that features are made of."""
-    open: Number | None = None
+    open: Price | None = None
     """Opening price; checked and not kept, like high and low."""
-    high: Number | None = None
+    high: Price | None = None
     """Greatest price."""
-    low: Number | None = None
+    low: Price | None = None
     """Least price."""
 
 
 class MarketBarsRequest(Request):
     """Complete bars, one or many, in any order; taken whole or not at all."""
+
+    model_config = example(bars=[{"time": "2026-11-24T15:00:00Z", "close": 3642.7}], decide=True)
 
     bars: Annotated[list[BarMessage], Field(min_length=1, max_length=_MOST_BARS)]
     """The bars. One that is there already is a duplicate and changes nothing."""
@@ -75,6 +77,10 @@ class MacroRow(Request):
 
 class MacroRequest(Request):
     """Daily macro values; taken whole or not at all."""
+
+    model_config = example(
+        values=[{"date": "2026-11-23", "dxy": 104.2, "vix": 17.4, "usdmxn": 18.61}]
+    )
 
     values: Annotated[list[MacroRow], Field(min_length=1, max_length=_MOST_BARS)]
     """One entry a day, in any order."""

@@ -8,7 +8,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, WithJsonSchema
 
-from api.fields import Answer, Fraction, Name, Number, Number32, Reason, Request, Text, Time
+from api.fields import (
+    Answer,
+    Fraction,
+    Name,
+    Number,
+    Number32,
+    Reason,
+    Request,
+    Text,
+    Time,
+    example,
+)
 from risk.state import ResetScope
 
 __all__ = [
@@ -99,6 +110,8 @@ class BatchInferenceRequest(Request):
 class TradeResultRequest(Request):
     """A trade was closed."""
 
+    model_config = example(trade_id="T-1001", pnl=-700, pnl_percent=-0.007)
+
     trade_id: Name
     """The caller's name for it; the same report may be sent again."""
     pnl: Annotated[Number, Field(ge=-1e12, le=1e12)]
@@ -122,6 +135,8 @@ class TradeResultRequest(Request):
 class ResetRequest(Request):
     """Clear counters; an empty body clears the day."""
 
+    model_config = example(scope="all", reason="a new week; the drawdown was looked into")
+
     scope: ResetScope = ResetScope.DAILY
     """`daily`, or `all`, which also re-bases a latched drawdown."""
     reason: Reason = ""
@@ -131,6 +146,8 @@ class ResetRequest(Request):
 class PositionRequest(Request):
     """What the broker says is held."""
 
+    model_config = example(position=0.08, as_of="2026-11-24T15:00:00Z")
+
     position: Fraction
     """Signed fraction of capital: 0.08 is 8% long, -0.08 is 8% short."""
     as_of: Time
@@ -139,6 +156,8 @@ class PositionRequest(Request):
 
 class MarkRequest(Request):
     """What the open book is worth."""
+
+    model_config = example(unrealized_pnl_percent=-0.004, as_of="2026-11-24T15:00:00Z")
 
     unrealized_pnl_percent: Fraction
     """Open P&L as a fraction of capital: -0.01 is -1%."""
@@ -151,6 +170,8 @@ class MarkRequest(Request):
 class ReleaseRequest(Request):
     """An approved order will have no result."""
 
+    model_config = example(order_id="O-17", outcome="cancelled")
+
     order_id: Name
     """As it was approved."""
     outcome: Literal["cancelled", "rejected", "expired"]
@@ -160,6 +181,8 @@ class ReleaseRequest(Request):
 class HaltRequest(Request):
     """Stop; an empty body halts everything."""
 
+    model_config = example(mode="REDUCING", reason="news at ten")
+
     mode: Literal["HALTED", "REDUCING"] = "HALTED"
     """`HALTED` lets nothing pass, `REDUCING` exits only."""
     reason: Reason = ""
@@ -168,6 +191,8 @@ class HaltRequest(Request):
 
 class ResumeRequest(Request):
     """Go on."""
+
+    model_config = example(reason="all clear")
 
     mode: Literal["ACTIVE", "REDUCING"] = "ACTIVE"
     """What is allowed from now on."""

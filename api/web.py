@@ -177,7 +177,7 @@ def decision(application: App, decision_id: str) -> dict[str, Any]:
     """One decision with all it was made from."""
     event = application.ledger.by_id(decision_id)
     if event is None or event.kind is not EventKind.DECISION:
-        raise NotFound(f"no decision {decision_id!r} is on record", code="decision_not_found")
+        raise NotFound(f"no decision {decision_id[:64]!r} is on record", code="decision_not_found")
     return _told(event, application)
 
 

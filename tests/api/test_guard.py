@@ -208,12 +208,6 @@ class TestWhoMayCall:
         assert response.headers["allow"] == "POST"
         assert error_of(response)["code"] == "method_not_allowed"
 
-    def test_the_page_may_load_nothing_from_elsewhere(self) -> None:
-        app = router(Route("/", PlainTextResponse("x"), methods=["GET"]))
-        policy = served(app)("GET", "/", headers=VIEWER).headers["content-security-policy"]
-        assert "default-src 'self'" in policy
-        assert "https:" not in policy
-
     def test_head_on_a_route_that_answers_get_has_no_body(self) -> None:
         app = router(Route("/v1/alerts", PlainTextResponse("x"), methods=["POST"]))
         response = served(app)("HEAD", "/v1/alerts", headers=VIEWER)
@@ -634,6 +628,18 @@ class TestAnswers:
         ids = [answer.headers["x-request-id"] for answer in answers]
         assert ids == ["request-1", "request-2", "request-3"]
         assert answers[0].json()["id"] == "request-1"
+
+    def test_no_browser_keeps_an_answer_or_guesses_what_it_is(self) -> None:
+        call = served()
+        for answer in (call("POST", INFERENCE, headers=TRADER), call("GET", "/v1/nothing")):
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["cache-control"] == "no-store"
+
+    def test_the_files_of_a_page_may_be_kept(self) -> None:
+        app = router(Route("/static_content/{file}", PlainTextResponse("x"), methods=["GET"]))
+        answer = served(app)("GET", "/static_content/page.css", headers=VIEWER)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "cache-control" not in answer.headers
 
     def test_a_callers_own_request_id_is_not_believed(self) -> None:
         headers = TRADER | {"x-request-id": "forged"}

@@ -396,7 +396,7 @@ def test_one_document_lists_every_new_route_with_its_fields(desk: Server) -> Non
         "Resume": {"mode", "reason"},
     }
     for name, due in fields.items():
-        schema = document["components"]["schemas"][f"{name}RequestIODescriptor"]
+        schema = document["components"]["schemas"][f"{name}Request"]
         assert set(schema["properties"]) == due
 
 
