@@ -8,14 +8,13 @@ and answers stays declared by `@bentoml.api`, which the documents and BentoML's 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from functools import cache
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from fastapi import Response
 from pydantic import BaseModel, ValidationError
 
-from api.repeated import quoted_names, refuse_repeated
+from api.repeated import refuse_repeated
 from api.translation import invalid
 from errors import InvalidRequest
 
@@ -63,7 +62,7 @@ class Dispatch:
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False, include_input=False)
             raise _refusal(details, model) from None
-        refuse_repeated(message["body"], _quoted(model, request))
+        refuse_repeated(message["body"], request.model_fields_set)
         answer = await handler(request)
         await send(
             {
@@ -73,16 +72,6 @@ class Dispatch:
             }
         )
         await send({"type": "http.response.body", "body": answer.body})
-
-
-def _quoted(model: type[BaseModel], request: BaseModel) -> Iterable[bytes]:
-    names = _names(model)
-    return [names[name] for name in request.model_fields_set]
-
-
-@cache
-def _names(model: type[BaseModel]) -> Mapping[str, bytes]:
-    return dict(zip(model.model_fields, quoted_names(model.model_fields), strict=True))
 
 
 def _refusal(details: Any, model: type[BaseModel]) -> InvalidRequest:

@@ -46,11 +46,25 @@ KnownAt = Annotated[
 
 def create_web() -> FastAPI:
     """The app that is mounted beside the APIs; what `state` holds is set when it is built."""
-    web = FastAPI(title="usdcop", openapi_url=None, docs_url=None, redoc_url=None)
+    web = FastAPI(
+        title="usdcop",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(_refuse_repeated)],
+    )
     web.add_exception_handler(ServiceError, _failed)
     for path, route in ROUTES.items():
         web.add_api_route(path, route, methods=["GET"], tags=["What the service knows"])
     return web
+
+
+async def _refuse_repeated(request: Request) -> None:
+    """Refuse a query that gives twice what the route reads: which one counts would be a guess."""
+    given = [name for name, _ in request.query_params.multi_items()]
+    for read in request.scope["route"].dependant.query_params:
+        if given.count(read.alias) > 1:
+            raise InvalidRequest(f"{read.alias} is given twice in the query; give it once")
 
 
 async def _failed(_: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,8 @@ import pytest
 
 from api.access import OPEN, ROUTES, digest_of, may
 from config.settings import Role
-from tests.live.server import ALL_DAY, ROOT, Server, post
+from tests.live.server import ALL_DAY, ROOT, Server
+from tests.live.test_market import HISTORY, bar_rows, macro_rows
 from tests.live.test_routes import CONFIDENT
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(3600)]
@@ -30,6 +32,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     listed = ",".join(f"{role}-key:{role}:{digest_of(key)}" for role, key in KEYS.items())
     variables = {**ALL_DAY, "MLOPS_API_KEYS": listed}
     with Server(tmp_path_factory.mktemp("document"), variables) as started:
+        have_an_eventful_day(started)
         yield started
 
 
@@ -41,6 +44,27 @@ def open_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def as_role(server: Server, role: Role | None) -> httpx.Client:
     return server.client(**({} if role is None else {"Authorization": f"Bearer {KEYS[role]}"}))
+
+
+def have_an_eventful_day(server: Server) -> None:
+    """Leave something to tell about in every answer: bars, orders, causes, alerts."""
+    loss = {"trade_id": "T-1", "pnl": -3_000, "pnl_percent": -0.03, "unrealized_pnl_percent": -0.01}
+    with as_role(server, Role.TRADER) as client:
+        for path, body in (
+            ("/v1/market/macro", {"values": macro_rows()}),
+            ("/v1/market/bars", {"bars": bar_rows(0, HISTORY), "decide": True}),
+            ("/v1/inference", {"observation": CONFIDENT, "order_id": "O-1"}),
+            ("/v1/inference", {"observation": CONFIDENT, "dry_run": True}),
+            ("/v1/risk/position", {"position": 0.08, "as_of": datetime.now(UTC).isoformat()}),
+            ("/v1/risk/trade-result", loss),
+            ("/v1/risk/halt", {"mode": "REDUCING", "reason": "the loss"}),
+        ):
+            assert client.post(path, json=body).status_code == 200, path
+        client.post("/v1/drift/check")  # one that is due may be running
+        told = client.get("/v1/risk/summary").json()
+        assert told["open_orders"]
+        assert told["breaker"]["causes"]
+        assert client.get("/v1/features/latest").status_code == 200
 
 
 def hold_against_its_document(
@@ -76,8 +100,6 @@ def hold_against_its_document(
 def test_who_may_act_gets_what_the_document_says_whatever_is_sent(
     desk: Server, tmp_path: Path, role: Role
 ) -> None:
-    with as_role(desk, role) as client:
-        post(client, "/v1/inference", observation=CONFIDENT, order_id=f"of-the-{role}")
     phases = "examples,coverage,fuzzing,stateful" if role is Role.ADMIN or LONG else "fuzzing"
     hold_against_its_document(desk, tmp_path, role, keys=True, phases=phases)
 

@@ -78,6 +78,8 @@ def test_every_route_refuses_every_other_method(client: httpx.Client, method: st
         (b"/v1/features/%00", 400),
         (b"/v1/decisions?limit=%ff", 400),
         (b"/v1/decisions?before=%00", 400),
+        (b"/v1/decisions?limit=1&limit=2", 400),
+        (b"/v1/decisions?limit=1&l%69mit=2", 400),
         (b"/v1/decisions?limit=" + b"9" * 5_000, 400),
         (b"/v1/decisions/\xff\xfe", 400),
         (b"/v1/decisions?\xff", 400),
