@@ -1,6 +1,6 @@
-"""The page at `/`: every route, to try in a browser. It loads nothing from elsewhere.
+"""The page at `/`, every route to try in a browser, and the document that it shows.
 
-The page that BentoML brings loads a tracker and pictures of its makers.
+It loads nothing from elsewhere; the one that BentoML brings loads a tracker and pictures.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import hashlib
 
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
-__all__ = ["page"]
+__all__ = ["docs", "page"]
 
 _SCRIPT = """
 SwaggerUIBundle({
@@ -56,3 +57,9 @@ _POLICY = (
 def page() -> HTMLResponse:
     """Every route, to try in a browser."""
     return HTMLResponse(_PAGE, headers={"content-security-policy": _POLICY})
+
+
+async def docs(request: Request) -> Response:
+    """This document."""
+    content: bytes = request.app.state.document()
+    return Response(content, media_type="application/json")

@@ -18,7 +18,8 @@ from api.alert_handlers import told_alerts
 from api.drift_routes import DRIFT_ROUTES
 from api.failures import failure_of
 from api.fields import TIME_IN_WORDS, Time
-from api.page import page
+from api.page import docs, page
+from api.repeated import refuse_repeated_query
 from api.vectors import features_at
 from application import Application
 from errors import InvalidRequest, NotFound, ServiceError, StoreError
@@ -51,20 +52,12 @@ def create_web() -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(_refuse_repeated)],
+        dependencies=[Depends(refuse_repeated_query)],
     )
     web.add_exception_handler(ServiceError, _failed)
     for path, route in ROUTES.items():
         web.add_api_route(path, route, methods=["GET"], tags=["What the service knows"])
     return web
-
-
-async def _refuse_repeated(request: Request) -> None:
-    """Refuse a query that gives twice what the route reads: which one counts would be a guess."""
-    given = [name for name, _ in request.query_params.multi_items()]
-    for read in request.scope["route"].dependant.query_params:
-        if given.count(read.alias) > 1:
-            raise InvalidRequest(f"{read.alias} is given twice in the query; give it once")
 
 
 async def _failed(_: Request, error: Exception) -> Response:
@@ -304,12 +297,6 @@ def scrape(application: App) -> Response:
     """What all workers counted and how things stand, for Prometheus."""
     traffic, standing = application.traffic, application.standing
     return Response(traffic.exposition(standing.readings()), media_type=traffic.content_type)
-
-
-async def docs(request: Request) -> Response:
-    """This document."""
-    content: bytes = request.app.state.document()
-    return Response(content, media_type="application/json")
 
 
 def cache_stats(application: App) -> dict[str, Any]:
