@@ -59,7 +59,8 @@ def page() -> HTMLResponse:
     return HTMLResponse(_PAGE, headers={"content-security-policy": _POLICY})
 
 
-async def docs(request: Request) -> Response:
+def docs(request: Request) -> Response:
     """This document."""
+    # Made on a thread when it is first asked for: that takes longer than a decision may wait.
     content: bytes = request.app.state.document()
     return Response(content, media_type="application/json")
