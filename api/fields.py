@@ -80,9 +80,10 @@ Name = Annotated[Text, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
 """A caller's name for a trade or an order: printable ASCII, no blank at its ends."""
 Fraction = Annotated[Number, Field(ge=-10, le=10)]
 Reason = Annotated[
-    str, Field(strict=True, max_length=500, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")
+    str,
+    Field(strict=True, max_length=500, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"),
 ]
-"""What a person has to say: no control characters, which a terminal would obey when it is shown."""
+"""What a person has to say; of control characters line breaks and tabs: a terminal obeys others."""
 Price = Annotated[Number, Field(json_schema_extra={"exclusiveMinimum": 0})]
 """Positive; the screen of the bars refuses any other, and names its bar."""
 
