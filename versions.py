@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 __all__ = ["bentoml_version", "project_version", "python_version"]
@@ -13,9 +13,13 @@ _PROJECT = Path(__file__).with_name("pyproject.toml")
 
 
 def project_version() -> str:
-    """Of a checkout or a Bento, which carry the project file."""
-    found: str = tomllib.loads(_PROJECT.read_text())["project"]["version"]
-    return found
+    """Of a checkout or a Bento, which carry the project file, or of an installed package."""
+    if _PROJECT.is_file():
+        return str(tomllib.loads(_PROJECT.read_text())["project"]["version"])
+    try:
+        return version("usdcop-decisions")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def python_version() -> str:

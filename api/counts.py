@@ -12,7 +12,7 @@ _SECONDS = 1.0
 
 
 async def keep_counts_written(application: Application) -> None:
-    """Write for as long as the worker lives, on its event loop: it takes 0.1 ms."""
+    """Write for as long as the worker lives, on its event loop: it takes some 0.04 ms."""
     while True:
         try:
             application.traffic.write(application.standing.worker())

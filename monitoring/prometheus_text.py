@@ -81,12 +81,13 @@ def standing_text(readings: Iterable[Reading]) -> Iterator[str]:
 
 def _add(totals: dict[_Sample, float], kind: str, file: Path, now: float) -> None:
     for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
+        if kind == "gauge" and now - timestamp > _FRESH_SECONDS:
+            continue
         sample = _sample(key, kind)
-        if kind != "gauge" or sample.family in SUMMED_OVER_WORKERS:
-            if kind != "gauge" or now - timestamp < _FRESH_SECONDS:
-                totals[sample] = totals.get(sample, 0.0) + value
-        elif now - timestamp < _FRESH_SECONDS:
+        if kind == "gauge" and sample.family not in SUMMED_OVER_WORKERS:
             totals[sample] = max(totals.get(sample, value), value)
+        else:
+            totals[sample] = totals.get(sample, 0.0) + value
 
 
 @cache
