@@ -76,7 +76,7 @@ def decide_batch(request: BatchRequest, desk: Desk) -> dict[str, Any]:
     except StoreError as error:
         fault, rows = str(error), _held(request)
     elapsed = desk.timer() - started
-    desk.observer.observe(BatchDecided(rows=len(rows), seconds=elapsed / 1e9, fault=fault))
+    desk.observer.observe(BatchDecided(len(rows), elapsed / 1e9, fault, request.caller))
     return _batch_answer(request, rows, fault, sequence, now, batch_id, elapsed)
 
 
@@ -84,7 +84,7 @@ def decide_batch_without_knowing(request: BatchRequest, desk: Desk) -> dict[str,
     """The answer when `decide_batch` itself failed: every row HOLD, not on record."""
     now, rows = desk.clock(), _held(request)
     fault = "the service failed; its log says why"
-    desk.observer.observe(BatchDecided(rows=len(rows), seconds=0.0, fault=fault))
+    desk.observer.observe(BatchDecided(len(rows), 0.0, fault, request.caller))
     return _batch_answer(request, rows, fault, None, now, desk.new_id(now), 0)
 
 

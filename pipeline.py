@@ -259,4 +259,7 @@ def _seen(decision: Decided, answer: Mapping[str, Any], elapsed: int, persist: i
         reason=next(iter(answer["reasons"]), ""),
         vetoes=tuple((veto.kind.value, veto.name) for veto in decision.vetoes),
         stages=stages._replace(persist=persist) if decision.must_last else stages,
+        decision_id=answer["decision_id"],
+        caller=decision.request.caller,
+        order_id=decision.request.order_id,
     )

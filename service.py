@@ -63,9 +63,11 @@ from api.web import create_web
 from application import Application
 from bootstrap import prepare, serve, served_reference
 from config.load import load_settings
+from config.settings import Settings
 from deployment import DEPLOYMENT, Deployment
 from drifting import drift_scheduler, open_drift
 from errors import ServiceError
+from monitoring.log_lines import write_lines
 
 __all__ = ["DecisionService"]
 
@@ -85,9 +87,15 @@ def deployment() -> Deployment:
 def decide_deployment() -> Deployment:
     """Read the configuration and choose the models; one line of ServiceError if that fails."""
     settings = load_settings(os.environ).settings
-    logging.getLogger("usdcop").setLevel(settings.logging.level)
+    write_log(settings)
     check_access(settings)
     return prepare(settings)
+
+
+def write_log(settings: Settings) -> None:
+    """Give the lines of this process the form and the level that are set."""
+    logs = settings.logging
+    write_lines(as_json=settings.logs_are_json, book=settings.book, level=logs.level)
 
 
 def guard(app: App) -> Guard:
@@ -151,14 +159,17 @@ class DecisionService:
     @staticmethod
     def refuse_to_start_wrong() -> None:
         """Stop with one line, before any worker starts, when the service cannot work."""
+        # What the configuration says of the log is not known before it is read.
+        developing = os.environ.get("MLOPS_ENVIRONMENT") == "development"
+        write_lines(as_json=not developing, book="", level="INFO")
         try:
             os.environ[DEPLOYMENT] = decide_deployment().to_json()
         except ServiceError as error:
-            print(f"usdcop cannot start: {error}", file=sys.stderr)  # noqa: T201
+            logging.getLogger("usdcop.start").critical("usdcop cannot start: %s", error)
             sys.exit(2)
 
     def __init__(self) -> None:
-        logging.getLogger("usdcop").setLevel(deployment().settings.logging.level)
+        write_log(deployment().settings)
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_a_fault)
         self.application = serve(deployment())
         self.turns = Turns(at_once=not deployment().settings.redis.host)

@@ -61,8 +61,14 @@ def decisions_of(requests: Sequence[DecisionRequest], desk: Desk) -> list[Decide
         if isinstance(decision, Decided | RequestError):
             found.append(decision)
         else:
-            _LOGGER.error("a decision failed", exc_info=decision)
-            found.append(decided_without_knowing(request, desk))
+            unknown = decided_without_knowing(request, desk)
+            about = {
+                "decision_id": unknown.answer["decision_id"],
+                "caller": request.caller,
+                "order_id": request.order_id,
+            }
+            _LOGGER.error("a decision failed", exc_info=decision, extra=about)
+            found.append(unknown)
     return found
 
 

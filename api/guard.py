@@ -106,10 +106,11 @@ class Guard:
                 self._answered(self._access.route(path), answer.status, seconds)
 
     async def _failed(self, answer: Answer, error: Exception, failure: Failure) -> None:
+        about = {"request_id": answer.request_id}
         if failure.status == 500:
-            logger.error("request %s failed", answer.request_id, exc_info=error)
+            logger.error("request %s failed", answer.request_id, exc_info=error, extra=about)
         elif failure.status > 500:
-            logger.warning("request %s: %s", answer.request_id, failure.message)
+            logger.warning("request %s: %s", answer.request_id, failure.message, extra=about)
         if answer.partial:
             raise error  # half an answer must not look like a whole one: the server cuts it off
         if not answer.complete:
@@ -148,7 +149,10 @@ class Guard:
             current_caller.reset(token)
         await answer.finish()
         if not answer.started:
-            logger.error("request %s was not answered by its handler", answer.request_id)
+            about = {"request_id": answer.request_id, "caller": caller.name}
+            logger.error(
+                "request %s was not answered by its handler", answer.request_id, extra=about
+            )
             await answer.fail(FAULT)
 
     async def _body(

@@ -133,7 +133,8 @@ class Handlers:
         try:
             self._application.cache.put(message.timestamp, request.observation, self._desk.clock())
         except Exception:
-            _LOGGER.exception("a vector could not be cached")
+            about = {"caller": request.caller, "order_id": request.order_id}
+            _LOGGER.exception("a vector could not be cached", extra=about)
 
     def _request(self, message: InferenceRequest, caller: str) -> DecisionRequest:
         observed = self._observation(message)
@@ -208,7 +209,7 @@ class Handlers:
         except RequestError:
             raise
         except Exception:
-            _LOGGER.exception("a batch failed")
+            _LOGGER.exception("a batch failed", extra={"caller": caller})
             return decide_batch_without_knowing(request, self._desk)
 
     def _chosen_model(self, message: InferenceRequest | BatchInferenceRequest) -> str | None:
@@ -219,7 +220,9 @@ class Handlers:
     def _record_result(self, message: TradeResultRequest, act: Act) -> dict[str, Any]:
         recorded = record_trade_result(TradeResult(**message.model_dump()), act)
         tripped = tuple(trip.kind.value for trip in recorded.trips)
-        self._desk.observer.observe(ResultRecorded(duplicate=recorded.duplicate, trips=tripped))
+        self._desk.observer.observe(
+            ResultRecorded(recorded.duplicate, tripped, act.actor, message.order_id)
+        )
         return {
             "trade_id": message.trade_id,
             "duplicate": recorded.duplicate,
@@ -239,7 +242,12 @@ class Handlers:
     def _told_report(self, reported: Reported, act: Act) -> dict[str, Any]:
         tripped = tuple(trip.kind.value for trip in reported.trips)
         self._desk.observer.observe(
-            ReportRecorded(kind=reported.event.kind.value, newest=reported.newest, trips=tripped)
+            ReportRecorded(
+                kind=reported.event.kind.value,
+                newest=reported.newest,
+                trips=tripped,
+                caller=act.actor,
+            )
         )
         position = reported.state.position
         return {

@@ -482,9 +482,13 @@ class AccessSettings(Section):
 
 
 class LoggingSettings(Section):
-    """What goes to standard error."""
+    """What is written to standard output."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least level of the service's own lines. At INFO no decision is logged that went as it should;
+    at DEBUG each is, in a line without its observation."""
+    format: Literal["auto", "json", "text"] = "auto"
+    """One JSON object a line, or text for people; auto is JSON but in development."""
 
 
 class Settings(Section):
@@ -553,6 +557,14 @@ class Settings(Section):
                     f"{start} and before its end {end}"
                 )
         return self
+
+    @property
+    def logs_are_json(self) -> bool:
+        """Whether a line of the log is one JSON object."""
+        chosen = self.logging.format
+        return chosen == "json" or (
+            chosen == "auto" and self.environment is not Environment.DEVELOPMENT
+        )
 
     @property
     def enabled_models(self) -> tuple[ModelSettings, ...]:

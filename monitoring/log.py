@@ -1,6 +1,10 @@
-"""What happened, on the log: faults, trips, halts and alerts only; decisions are in the ledger."""
+"""What happened, on the log: faults, trips, halts and alerts only; decisions are in the ledger.
+
+At DEBUG every decision has its line as well, without its observation.
+"""
 
 import logging
+from typing import Any
 
 from monitoring.observer import (
     AlertAcknowledged,
@@ -32,13 +36,29 @@ class LogObserver:
                 stored=stored,
             ):
                 kept = "on record" if stored else "not on record"
-                _LOGGER.error("answered HOLD, %s (%s): %s", status, kept, reason)
-            case BatchDecided(rows=rows, fault=str(fault)):
-                _LOGGER.error("answered %d rows with HOLD, SYSTEM_ERROR: %s", rows, fault)
-            case ResultRecorded(trips=trips) | ReportRecorded(trips=trips) if trips:
-                _LOGGER.warning("the circuit breaker opened: %s", ", ".join(trips))
+                about = _about(observation)
+                _LOGGER.error("answered HOLD, %s (%s): %s", status, kept, reason, extra=about)
+            case DecisionMade() as made:
+                if _LOGGER.isEnabledFor(logging.DEBUG):
+                    _LOGGER.debug(
+                        "answered %s, %s: %s",
+                        made.signal,
+                        made.risk_status,
+                        made.reason or "no check refused it",
+                        extra=_about(made),
+                    )
+            case BatchDecided(rows=rows, fault=str(fault), caller=caller):
+                about = {"caller": caller}
+                _LOGGER.error(
+                    "answered %d rows with HOLD, SYSTEM_ERROR: %s", rows, fault, extra=about
+                )
+            case ResultRecorded(trips=trips, caller=caller, order_id=order_id) if trips:
+                _opened(trips, {"caller": caller, "order_id": order_id})
+            case ReportRecorded(trips=trips, caller=caller) if trips:
+                _opened(trips, {"caller": caller})
             case OperatorActed(changed=True, mode=mode, actor=actor, reason=reason):
-                _LOGGER.warning("trading is %s by %s: %s", mode, actor, reason or "no reason given")
+                why, about = reason or "no reason given", {"caller": actor}
+                _LOGGER.warning("trading is %s by %s: %s", mode, actor, why, extra=about)
             case AlertTold(title=title, body=body):
                 _ALERTS.warning("%s: %s", title, " ".join(body.splitlines()))
             case AlertAttempted(outcome="failed" | "given_up" as outcome) as tried:
@@ -47,6 +67,25 @@ class LogObserver:
                 )
             case AlertAcknowledged(causes=causes, actor=actor, note=note):
                 names = ", ".join(causes) or "no open alert"
-                _ALERTS.warning("%s acknowledged by %s: %s", names, actor, note or "no note")
+                _ALERTS.warning(
+                    "%s acknowledged by %s: %s",
+                    names,
+                    actor,
+                    note or "no note",
+                    extra={"caller": actor},
+                )
             case _:
                 pass
+
+
+def _opened(trips: tuple[str, ...], about: dict[str, Any]) -> None:
+    _LOGGER.warning("the circuit breaker opened: %s", ", ".join(trips), extra=about)
+
+
+def _about(made: DecisionMade) -> dict[str, Any]:
+    return {
+        "decision_id": made.decision_id,
+        "caller": made.caller,
+        "order_id": made.order_id,
+        "risk_status": made.risk_status,
+    }

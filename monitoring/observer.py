@@ -54,6 +54,9 @@ class DecisionMade(NamedTuple):
         vetoes: kind and name of each thing that spoke against the observation: stale, frozen, or
             outside of what the models know; few words, all of the schema or of a series.
         stages: how long each took.
+        decision_id: as answered.
+        caller: name of the key that asked.
+        order_id: as asked.
     """
 
     signal: str
@@ -67,6 +70,9 @@ class DecisionMade(NamedTuple):
     reason: str
     vetoes: tuple[tuple[str, str], ...] = ()
     stages: Stages = Stages()
+    decision_id: str = ""
+    caller: str = ""
+    order_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +90,30 @@ class BatchDecided:
         rows: decisions in it.
         seconds: from request to answer, ledger included.
         fault: why every row was answered HOLD; None when they were judged.
+        caller: name of the key that asked.
     """
 
     rows: int
     seconds: float
     fault: str | None = None
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ResultRecorded:
-    """A trade result was answered: a duplicate changed nothing; `trips` opened the breaker."""
+    """A trade result was answered.
+
+    Attributes:
+        duplicate: it was known and changed nothing.
+        trips: causes that it opened the breaker with.
+        caller: name of the key that reported it.
+        order_id: whose result it is, if it said.
+    """
 
     duplicate: bool
     trips: tuple[str, ...]
+    caller: str = ""
+    order_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +124,13 @@ class ReportRecorded:
         kind: `position` or `mark`.
         newest: whether it counts.
         trips: causes that it opened the breaker with.
+        caller: name of the key that reported it.
     """
 
     kind: str
     newest: bool
     trips: tuple[str, ...]
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)

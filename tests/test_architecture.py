@@ -73,6 +73,7 @@ ADAPTERS = {
     "monitoring/limited_process.py",
     "monitoring/apprise_sender.py",
     "monitoring/log.py",
+    "monitoring/log_lines.py",
     "monitoring/low_priority.py",
     "monitoring/prometheus.py",
     "monitoring/prometheus_metrics.py",
@@ -160,6 +161,8 @@ EDGE_ADAPTERS = {
     "commands/replay_outputs.py": ("features/tables.py", "simulation/output.py"),
     "commands/series.py": ("features/files.py",),
     "commands/models.py": ("models/resolution.py", "models/store.py", "models/stored.py"),
+    # Before there is anything to be joined, the log gets its form.
+    "service.py": ("monitoring/log_lines.py",),
     # Each process of a grid writes what it found.
     "replay_grid.py": ("features/tables.py", "simulation/output.py"),
 }

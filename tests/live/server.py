@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,10 +38,15 @@ class Server:
         folder: working directory; the ledger and the model store lie here.
         variables: environment beside what every test needs.
         target: what is served: the checkout, or a Bento.
+        options: of `bentoml serve`, beside host and port.
     """
 
     def __init__(
-        self, folder: Path, variables: Mapping[str, str] | None = None, target: str = str(ROOT)
+        self,
+        folder: Path,
+        variables: Mapping[str, str] | None = None,
+        target: str = str(ROOT),
+        options: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.port = _free_port()
@@ -49,6 +54,7 @@ class Server:
         self.environment = environment(folder, variables)
         self.log = folder / "server.log"
         self._target = target
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -86,6 +92,7 @@ class Server:
                 [
                     *(sys.executable, "-m", "bentoml", "serve", self._target),
                     *("--host", "127.0.0.1", "--port", str(self.port)),
+                    *self._options,
                 ],
                 cwd=self.folder,
                 env=self.environment,

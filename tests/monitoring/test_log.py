@@ -60,11 +60,37 @@ FAULTS = {RiskStatus.SYSTEM_ERROR, RiskStatus.LEDGER_REGRESSED}
 
 
 @pytest.mark.parametrize("status", [status for status in RiskStatus if status not in FAULTS])
-def test_an_ordinary_decision_is_not_logged(
+def test_an_ordinary_decision_is_logged_for_who_wants_everything_only(
     log: pytest.LogCaptureFixture, status: RiskStatus
 ) -> None:
-    approved = status is RiskStatus.APPROVED
-    assert lines(log, decision(risk_status=status.value, approved=approved, reason="why")) == []
+    ordinary = decision(risk_status=status.value, signal="HOLD", approved=False, reason="why")
+    log.set_level(logging.INFO, logger="usdcop")
+    assert lines(log, ordinary) == []
+    log.set_level(logging.DEBUG, logger="usdcop")
+    message = f"answered HOLD, {status.value}: why"
+    assert lines(log, ordinary) == [("usdcop.decisions", logging.DEBUG, message)]
+
+
+@pytest.mark.parametrize("status", ["SYSTEM_ERROR", "LOW_CONFIDENCE"])
+def test_a_line_about_a_decision_says_which_one_and_whose(
+    log: pytest.LogCaptureFixture, status: str
+) -> None:
+    lines(log, decision(risk_status=status, decision_id="D-1", caller="desk", order_id="O-1"))
+    (record,) = log.records
+    told = {name: getattr(record, name) for name in ("decision_id", "caller", "order_id")}
+    assert told == {"decision_id": "D-1", "caller": "desk", "order_id": "O-1"}
+    assert record.__dict__["risk_status"] == status
+
+
+def test_a_line_about_a_trip_or_a_halt_says_who_brought_it(log: pytest.LogCaptureFixture) -> None:
+    for told in (
+        ResultRecorded(duplicate=False, trips=("drawdown",), caller="desk", order_id="O-1"),
+        ReportRecorded(kind="mark", newest=True, trips=("drawdown",), caller="desk"),
+        OperatorActed(mode="HALTED", changed=True, actor="desk", reason=""),
+        BatchDecided(rows=1, seconds=0.1, fault="why", caller="desk"),
+    ):
+        lines(log, told)
+    assert [record.__dict__["caller"] for record in log.records] == ["desk"] * 4
 
 
 def test_a_ledger_that_went_backwards_is_an_error(log: pytest.LogCaptureFixture) -> None:
