@@ -13,6 +13,7 @@ from rich.text import Text
 from bootstrap import configuration_values
 from commands.context import Context, command_line_actor, table_console
 from config.load import LoadedSettings
+from config.reference import configuration_reference
 from errors import ConfigurationError, InvalidRequest
 from ledgers import open_book
 from risk.changes import record_configuration
@@ -72,6 +73,12 @@ def apply(context: Context, reason: str) -> None:
         f"In force: {configuration_hash(values)[:12]}, record {event.sequence}. Services that run "
         "with others answer HOLD until they are started again."
     )
+
+
+@config.command("reference")
+def print_reference() -> None:
+    """Print every setting with what it may be, as docs/configuration.md has it."""
+    click.echo(configuration_reference(), nl=False)
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> Iterator[str]:

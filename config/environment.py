@@ -20,7 +20,15 @@ from config.document import parse_text
 from config.shape import KeyPath, Place, dotted, locate, setting_keys, suggestion
 from errors import ConfigurationError
 
-__all__ = ["API_KEYS", "CONFIG_PATH", "SHORT_NAMES", "Override", "overrides"]
+__all__ = [
+    "API_KEYS",
+    "API_KEYS_PATH",
+    "CONFIG_PATH",
+    "PREFIX",
+    "SHORT_NAMES",
+    "Override",
+    "overrides",
+]
 
 CONFIG_PATH = "MLOPS_CONFIG_PATH"
 API_KEYS = "MLOPS_API_KEYS"

@@ -268,11 +268,15 @@ class TradingHours(Section):
     """When entries may be approved. Both ends are inclusive; 00:00 to 23:59:59 is all day."""
 
     start_hour: Annotated[int, Field(strict=True, ge=0, le=23)] = 8
+    """Of the first instant of the session, local time."""
     start_minute: Annotated[int, Field(strict=True, ge=0, le=59)] = 0
+    """Of the same."""
     end_hour: Annotated[int, Field(strict=True, ge=0, le=23)] = 12
+    """Of the last instant of the session, inclusive."""
     end_minute: Annotated[int, Field(strict=True, ge=0, le=59)] = 55
+    """Of the same."""
     end_second: Annotated[int, Field(strict=True, ge=0, le=59)] = 0
-    """12:55:00 is in the session, 12:55:01 is not."""
+    """Of the same: 12:55:00 is in the session, 12:55:01 is not."""
     timezone: str = "America/Bogota"
     """IANA name."""
     trading_days: tuple[Annotated[int, Field(strict=True, ge=0, le=6)], ...] = (0, 1, 2, 3, 4)
@@ -379,6 +383,7 @@ class MonitoringSettings(Section):
     """The drift job."""
 
     enable_drift_detection: Annotated[bool, Field(strict=True)] = True
+    """Check on a timer; a check can be asked for in any case."""
     drift_check_interval_minutes: PositiveInt = 60
     """Minutes between two checks in trading hours."""
     drift_threshold: Annotated[Number, Field(gt=0.0, le=1.0, examples=["0.15 is 15%"])] = 0.15
@@ -432,9 +437,13 @@ class RedisSettings(Section):
     """Shared state for many hosts. Without a host the embedded store is used."""
 
     host: str | None = None
+    """Name or address; none: the embedded store at `state_path`."""
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 6379
+    """Where it listens."""
     password: SecretStr | None = None
+    """None: the server asks for none."""
     db: NonNegativeInt = 0
+    """Number of the database; a cluster has 0 only."""
     timeout_ms: PositiveInt = 150
     """How long one call may take. A call that is not answered is made once more, for a third of
     it; then every call fails at once until the server is back. A decision waits for 200 ms with
@@ -456,6 +465,7 @@ class AccessKey(Section):
     name: Identifier
     """Who it is: goes on record with what the key did."""
     role: Role
+    """A trader may do all that a viewer may, an admin all of both."""
     sha256: Annotated[str, AfterValidator(_digest), Field(repr=False)]
     """SHA-256 of the key, 64 hexadecimal digits."""
 
@@ -464,6 +474,7 @@ class AccessSettings(Section):
     """Who may call."""
 
     keys: tuple[AccessKey, ...] = ()
+    """One for each caller; without any, only `development` starts, for this machine alone."""
     open_metrics: Annotated[bool, Field(strict=True)] = True
     """Serve /metrics without a key."""
     max_body_bytes: PositiveInt = 8 * 1024 * 1024
@@ -495,7 +506,7 @@ class Settings(Section):
     """Everything that can be set."""
 
     environment: Environment = Environment.PRODUCTION
-    """`production` refuses to start without keys; `development` may serve loopback without."""
+    """Only `development` starts without keys, and then serves loopback alone."""
     book: Identifier = "default"
     """The book of trades that the limits are about; one service serves one."""
     capital_usd: Annotated[Number, Field(gt=0.0)] = 100_000.0

@@ -26,11 +26,16 @@ def record(message: str, *, fault: BaseException | None = None, **about: Any) ->
     return made
 
 
-def raised(message: str) -> ValueError:
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def raised(message: str) -> Exception:
     try:
-        raise ValueError(message)
+        fail(message)
     except ValueError as error:
         return error
+    raise AssertionError
 
 
 def test_a_line_is_one_object_with_what_it_is_about() -> None:
