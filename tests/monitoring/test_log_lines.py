@@ -39,8 +39,10 @@ def raised(message: str) -> Exception:
 
 
 def test_a_line_is_one_object_with_what_it_is_about() -> None:
-    about: dict[str, Any] = {"decision_id": "D-1", "caller": "desk", "order_id": None, "risk_status": "APPROVED"}
-    told = json.loads(JsonLines("main").format(record("answered", **about)))
+    answered = record(
+        "answered", decision_id="D-1", caller="desk", order_id=None, risk_status="APPROVED"
+    )
+    told = json.loads(JsonLines("main").format(answered))
     assert told.pop("process") > 0
     assert datetime.fromisoformat(told.pop("time")).timestamp() == 1_796_000_000.25
     assert told == {
