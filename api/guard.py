@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from api.access import Access, Caller, current_caller
+from api.access import ANONYMOUS, Access, Caller, current_caller
 from api.admission import deciding_headers, judge
 from api.answer import Answer
 from api.body import read_body
@@ -97,16 +97,19 @@ class Guard:
         try:
             await self._admit(scope, receive, answer, headers)
         except ServiceError as error:
-            await self._failed(answer, error, failure_of(error))
+            await self._failed(scope, answer, error, failure_of(error))
         except Exception as error:  # noqa: BLE001  # the edge: answered as 500, logged, or cut off
-            await self._failed(answer, error, FAULT)
+            await self._failed(scope, answer, error, FAULT)
         finally:
             if self._answered is not None:
                 seconds = time.perf_counter() - began
                 self._answered(self._access.route(path), answer.status, seconds)
 
-    async def _failed(self, answer: Answer, error: Exception, failure: Failure) -> None:
-        about = {"request_id": answer.request_id}
+    async def _failed(
+        self, scope: Scope, answer: Answer, error: Exception, failure: Failure
+    ) -> None:
+        caller = scope.get("state", {}).get("caller", ANONYMOUS)
+        about = {"request_id": answer.request_id, "caller": caller.name}
         if failure.status == 500:
             logger.error("request %s failed", answer.request_id, exc_info=error, extra=about)
         elif failure.status > 500:

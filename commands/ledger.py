@@ -93,8 +93,9 @@ def rebuild(context: Context, out: Path | None) -> None:
                 else f"up to the first bad one: {copied.flaw}"
             )
             click.echo(
-                f"Copied {copied.head.sequence:,} records to {out}, {end}. To serve it, set "
-                "MLOPS__STATE_PATH to it."
+                f"Copied {copied.head.sequence:,} records to {out}, {end}. To serve it, stop all "
+                "services of the book and give it the name of the old file: under another name "
+                "nothing notices what it lacks, and trading goes on."
             )
             return
         with progress_of("folding", total) as progress:

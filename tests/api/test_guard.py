@@ -724,6 +724,11 @@ class TestFaults:
         assert "hunter2" not in response.text
         assert "request-1" in caplog.text
         assert "KeyError" in caplog.text
+        (line,) = caplog.records
+        assert (line.__dict__["request_id"], line.__dict__["caller"]) == (
+            "request-1",
+            "trader-desk",
+        )
 
     def test_one_that_a_framework_answers_and_raises_again_is_answered_once(
         self, caplog: pytest.LogCaptureFixture
