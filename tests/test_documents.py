@@ -27,7 +27,7 @@ def commands() -> Iterator[str]:
 
 
 def headings(text: str) -> list[str]:
-    return re.findall(r"^#{2,3} (.+)$", text, re.MULTILINE)
+    return re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE)
 
 
 def anchor(heading: str) -> str:
