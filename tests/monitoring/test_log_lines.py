@@ -3,8 +3,10 @@
 import json
 import logging
 import re
+import subprocess
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,3 +105,37 @@ def test_only_what_is_written_to_standard_output_or_error_gets_a_form(
     finally:
         logging.getLogger("usdcop").setLevel(level)
     assert (caplog.handler.formatter, sys.excepthook) == (before, hook)
+
+
+FAULTS = """
+import logging, sys, threading, warnings
+from monitoring.log_lines import write_lines
+
+logging.basicConfig(stream=sys.stdout)
+logging.getLogger("other").addHandler(logging.StreamHandler(sys.stderr))
+write_lines(as_json=True, book="main", level="INFO")
+logging.getLogger("other").warning("of a library")
+warnings.warn("old", DeprecationWarning, stacklevel=1)
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+raise ValueError("the end")
+"""
+
+
+def test_what_nobody_caught_and_what_libraries_say_has_the_same_form() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "always", "-c", FAULTS],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    (other,) = map(json.loads, ended.stderr.splitlines())
+    warning, thread, end = map(json.loads, ended.stdout.splitlines())
+    assert other["message"] == "of a library"
+    assert (warning["logger"], warning["level"]) == ("py.warnings", "WARNING")
+    assert thread["exception"].endswith("ZeroDivisionError: division by zero")
+    assert (end["level"], end["exception"].splitlines()[-1]) == ("CRITICAL", "ValueError: the end")
