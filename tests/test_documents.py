@@ -15,6 +15,7 @@ from monitoring.alerts.causes import Cause
 
 DOCS = Path(__file__).parents[1] / "docs"
 OPERATIONS = DOCS / "operations.md"
+RULES = DOCS.parent / "deploy" / "prometheus" / "rules.yml"
 FOR_OPERATORS = [OPERATIONS, DOCS / "troubleshooting.md"]
 COMMAND = re.compile(r"(?:^|`)(?:[A-Z_]+=\S* )*usdcop (?!cannot)([a-z][^`#\n]*)", re.MULTILINE)
 
@@ -55,6 +56,12 @@ def test_every_cause_of_an_alert_has_its_heading(cause: Cause) -> None:
     text = OPERATIONS.read_text()
     alerts = text[text.index("\n## Alerts") : text.index("\n## When something fails")]
     assert cause.value in headings(alerts)
+
+
+def test_every_alert_of_prometheus_has_its_heading() -> None:
+    runbooks = re.findall(r"runbook: docs/operations\.md#(\S+)", RULES.read_text())
+    assert runbooks
+    assert set(runbooks) - set(map(anchor, headings(OPERATIONS.read_text()))) == set()
 
 
 @pytest.mark.parametrize("path", FOR_OPERATORS, ids=lambda path: path.name)
