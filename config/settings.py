@@ -35,6 +35,7 @@ __all__ = [
     "Algorithm",
     "CacheSettings",
     "CalendarSettings",
+    "DaySettings",
     "EnsembleSettings",
     "EnsembleStrategy",
     "Environment",
@@ -57,6 +58,7 @@ IDENTIFIER = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 CLOCK_TIME = re.compile(r"\d{2}:\d{2}(:\d{2})?")
+WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?", re.IGNORECASE)
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
 
 
@@ -406,7 +408,12 @@ class AlertSettings(Section):
     urls: Annotated[tuple[SecretStr, ...], Field(max_length=20)] = ()
     """Addresses of Apprise that every alert goes to, e.g. `mailto://...` or `json://...`."""
     page_urls: Annotated[tuple[SecretStr, ...], Field(max_length=20)] = ()
-    """Addresses that only pages go to: a halt, an open breaker, a ledger in trouble."""
+    """Addresses that only pages go to, such as a halt or a ledger in trouble."""
+    heartbeat_url: SecretStr | None = None
+    """Address that is asked for (GET) while the service is able to decide, so that its silence means
+    something to whoever expects it."""
+    heartbeat_seconds: Annotated[Number, Field(ge=1.0, le=86_400.0)] = 60.0
+    """From one such call to the next, all workers and services of the book together."""
     quiet_minutes: Annotated[Number, Field(gt=0.0, le=1440.0)] = 15.0
     """How long a measured cause must stay away before it counts as over."""
     escalate_minutes: Annotated[Number, Field(gt=0.0, le=1440.0)] = 15.0
@@ -418,6 +425,13 @@ class AlertSettings(Section):
     """Share of vetoed observations among the newest 50 decisions, above which an alert is due."""
     silence_minutes: Annotated[Number, Field(gt=0.0, le=1440.0)] = 15.0
     """Time without a decision in an open session after which an alert is due."""
+    feed_minutes: Annotated[Number, Field(gt=0.0, le=1440.0)] = 15.0
+    """Time without a new bar in an open session after which a page is due, where bars are used."""
+    mark_minutes: Annotated[Number, Field(gt=0.0, le=1440.0)] = 30.0
+    """Age of the newest mark in an open session at which a page is due while a position is held;
+    only where marks are reported at all."""
+    order_minutes: Annotated[Number, Field(gt=0.0, le=1440.0)] = 5.0
+    """Time after the end of an approval from which on an entry without an outcome is a page."""
     retry_seconds: Annotated[Number, Field(gt=0.0, le=600.0)] = 10.0
     """Pause after a failed delivery; each further one is twice as long, up to ten minutes."""
     give_up_minutes: Annotated[Number, Field(gt=0.0, le=10080.0)] = 240.0
@@ -431,6 +445,32 @@ class AlertSettings(Section):
     ) -> list[str]:
         revealed = info.context == REVEAL_SECRETS
         return [url.get_secret_value() if revealed else str(url) for url in value]
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _is_of_the_web(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not WEB_ADDRESS.fullmatch(value.get_secret_value()):
+            raise ValueError("must be an address that begins with https:// or http://")
+        return value
+
+    @field_serializer("heartbeat_url", when_used="json-unless-none")
+    def _heartbeat_hidden(self, value: SecretStr, info: FieldSerializationInfo) -> str:
+        return value.get_secret_value() if info.context == REVEAL_SECRETS else str(value)
+
+
+class DaySettings(Section):
+    """What is done once a day: a look before the session, a report after it."""
+
+    preflight_minutes: Annotated[int, Field(strict=True, ge=0, le=720)] = 15
+    """Minutes before the session at which `preflight` is made; 0 is only by command."""
+    preflight_test_alert: Annotated[bool, Field(strict=True)] = False
+    """Send a test message to every address of `alerts` with it."""
+    close_report_minutes: Annotated[int, Field(strict=True, ge=0, le=720)] = 10
+    """Minutes after the session at which the report of the day is sent; 0 is only by command."""
+    close_report_late_hours: Annotated[Number, Field(gt=0.0, le=168.0)] = 18.0
+    """How late a report is still sent that was missed while no service ran."""
+    free_disk_mb: Annotated[int, Field(strict=True, ge=1)] = 500
+    """MiB that must be free where the ledger is, for the book to be armed."""
 
 
 class RedisSettings(Section):
@@ -526,6 +566,7 @@ class Settings(Section):
     market: MarketSettings = MarketSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     alerts: AlertSettings = AlertSettings()
+    day: DaySettings = DaySettings()
     redis: RedisSettings = RedisSettings()
     access: AccessSettings = AccessSettings()
     logging: LoggingSettings = LoggingSettings()
