@@ -19,16 +19,18 @@ from desk import Desk
 from features.cache import FeatureCache
 from features.feed import MarketFeed
 from ledgers import served_redis
-from monitoring.alerts.alerts import Alerts, Part
+from monitoring.alerts.alerts import Alerts, Listed, Part, listed
 from monitoring.alerts.board import AlertRules
 from monitoring.alerts.causes import HOST_CAUSES, Cause, Condition
 from monitoring.alerts.decision_flow import FlowRules
+from monitoring.alerts.desk_conditions import DeskRules
 from monitoring.alerts.dispatcher import Surroundings
 from monitoring.alerts.drift_conditions import drift_conditions, overdue_check
 from monitoring.alerts.sender import NoTargets, Sender
 from monitoring.alerts.shared_board import HostBoard, SharedBoard
 from monitoring.alerts.watcher import Watched, Watcher
 from monitoring.apprise_sender import AppriseSender
+from monitoring.day.records import DayRecords
 from monitoring.drift.records import DriftRecords
 from monitoring.schedule import Schedule
 from risk.drift import record_drift_acknowledgement
@@ -37,7 +39,7 @@ from stores.redis_documents import RedisDocuments
 from stores.redis_link import RedisLink
 from stores.sqlite_documents import SqliteDocuments
 
-__all__ = ["AlertSources", "open_alerts", "open_sender"]
+__all__ = ["AlertSources", "open_alerts", "open_sender", "recent_alerts"]
 
 _ALL: Final = frozenset(Cause)
 _DOCUMENT: Final = "alerts"
@@ -54,6 +56,7 @@ class AlertSources:
         started_at: when this worker was, aware.
         schedule: of the checks; None when there are none but on demand.
         grace: how late a check is still made.
+        day: what looks before a session found, closing it is the caller's; None without.
     """
 
     desk: Desk
@@ -63,6 +66,7 @@ class AlertSources:
     started_at: datetime
     schedule: Schedule | None = None
     grace: timedelta = timedelta(hours=1)
+    day: DayRecords | None = None
 
     def drift_conditions(self) -> tuple[Condition, ...]:
         """What stands of drift and collapse; may raise StoreError."""
@@ -136,6 +140,17 @@ def open_alerts(
     return Alerts(parts, watcher, around, sources.on_acknowledged, release)
 
 
+def recent_alerts(settings: Settings) -> list[Listed]:
+    """Open and past alerts as they are kept, newest first, for who watches nothing.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    with ExitStack() as opened:
+        parts = _parts(settings, None, opened.callback)
+        return listed([part.store.read() for part in parts])
+
+
 def _parts(
     settings: Settings, documents: Documents | None, at_the_end: Callable[..., object]
 ) -> list[Part]:
@@ -184,5 +199,12 @@ def _watched(settings: Settings, sources: AlertSources, timer: Callable[[], floa
         cache_degraded=lambda: sources.cache.degraded,
         market_degraded=lambda: sources.feed.degraded,
         drift_conditions=sources.drift_conditions,
+        newest_bar=lambda: sources.feed.newer_than(0),
+        preflight=(lambda: None) if sources.day is None else sources.day.preflight,
+        desk=DeskRules(
+            feed=timedelta(minutes=alerts.feed_minutes),
+            mark=timedelta(minutes=alerts.mark_minutes),
+            order=timedelta(minutes=alerts.order_minutes),
+        ),
         timer=timer,
     )

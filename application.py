@@ -17,6 +17,7 @@ from features.cache import FeatureCache
 from features.feed import MarketFeed
 from features.schema import Schema
 from monitoring.alerts.alerts import Alerts
+from monitoring.day.records import DayRecords
 from monitoring.drift.records import DriftRecords
 from monitoring.observer import Traffic
 from monitoring.statistics import Statistics
@@ -92,6 +93,7 @@ class Application:
         alerts: who is told of what.
         drift: what drift checks found.
         standing: how all of it stands, for a scrape.
+        day: what looks before a session found.
         configuration_values: limits and models whose hash is `desk.configuration`.
         started_at: when it was built.
     """
@@ -110,6 +112,7 @@ class Application:
     alerts: Alerts
     drift: DriftRecords
     standing: Standing
+    day: DayRecords
     configuration_values: Mapping[str, Any]
     started_at: datetime
 
@@ -122,6 +125,7 @@ class Application:
         """Release the stores. Closing twice is harmless."""
         self.alerts.close()
         self.drift.close()
+        self.day.close()
         self.feed.close()
         self.cache.close()
         self.ledger.close()

@@ -16,6 +16,7 @@ from alerting import AlertSources, open_alerts
 from application import Application, World
 from config.load import load_settings
 from config.settings import EnsembleStrategy, ModelSettings, Settings
+from daily import open_day_records
 from deployment import ChosenModel, Deployment
 from desk import Desk
 from drifting import drift_grace, drift_schedule, open_drift_records
@@ -29,6 +30,7 @@ from models.promotions import NoPromotions, Promotions
 from models.resolution import Origin, ResolvedModel
 from models.store import BentoModelStore
 from models.stored import REFERENCE_NAME, ModelStore, StoredModel
+from monitoring.day.records import DayRecords
 from monitoring.drift.records import DocumentDriftRecords
 from monitoring.log import LogObserver
 from monitoring.observer import Observers
@@ -190,10 +192,12 @@ def _assemble(
     )
     feed = open_feed(settings, cache, schema, documents)
     drift = open_drift_records(settings) if documents is None else DocumentDriftRecords(documents)
+    day = open_day_records(settings) if documents is None else DayRecords(documents)
     enabled = settings.monitoring.enable_drift_detection
     schedule = drift_schedule(settings) if enabled else None
     started_at = world.clock()
-    sources = AlertSources(desk, cache, feed, drift, started_at, schedule, drift_grace(settings))
+    grace = drift_grace(settings)
+    sources = AlertSources(desk, cache, feed, drift, started_at, schedule, grace, day)
     alerts = open_alerts(settings, world, sources, documents)
     return Application(
         settings=settings,
@@ -223,6 +227,7 @@ def _assemble(
             build=build_reading(project_version(), python_version(), bentoml_version()),
             free_bytes=lambda: free_bytes(settings),
         ),
+        day=day,
         configuration_values=values,
         started_at=started_at,
     )

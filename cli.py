@@ -10,6 +10,7 @@ import click
 
 from bootstrap import open_promotions
 from commands.bundle import bundle
+from commands.close_report import close_report
 from commands.config import config
 from commands.drift import drift
 from commands.export import export
@@ -17,6 +18,7 @@ from commands.features import features
 from commands.keys import keys
 from commands.ledger import ledger
 from commands.models import models
+from commands.preflight import preflight
 from commands.reference import reference
 from commands.replay import replay_history
 from config.load import LoadedSettings, load_settings
@@ -67,7 +69,8 @@ def usdcop(context: click.Context) -> None:
 
 
 for command in (
-    bundle, config, drift, export, features, keys, ledger, models, reference, replay_history,
+    bundle, close_report, config, drift, export, features, keys, ledger, models, preflight,
+    reference, replay_history,
 ):  # fmt: skip
     usdcop.add_command(command)
 

@@ -23,7 +23,7 @@ from risk.ledger.anchor_file import AnchorFile
 from risk.ledger.anchored import Acknowledged, AnchoredLedger
 from risk.ledger.protocol import Ledger
 from risk.ledger.redis import RedisLedger
-from risk.ledger.redis_checks import check_server
+from risk.ledger.redis_checks import ServerProblem, check_server
 from risk.ledger.reopening import ReopeningLedger
 from risk.ledger.sqlite import SqliteLedger
 from risk.ledger.sqlite_copy import Copied, copy_good
@@ -43,6 +43,7 @@ __all__ = [
     "readable_ledger",
     "served_ledger",
     "served_redis",
+    "server_problems",
     "trusted_ledger",
     "unhurried_redis",
 ]
@@ -175,6 +176,15 @@ def _remembered(settings: Settings) -> Acknowledged | None:
         memory.close()
 
 
+def server_problems(settings: Settings) -> list[ServerProblem]:
+    """What speaks against keeping the ledger on its server; empty for the embedded store.
+
+    Raises:
+        StoreUnavailable: it cannot be reached.
+    """
+    return [] if settings.redis.host is None else check_server(**unhurried_redis(settings))
+
+
 def _trust_store(settings: Settings) -> None:
     """Look at a store before anything is decided on it.
 
@@ -185,7 +195,7 @@ def _trust_store(settings: Settings) -> None:
     if settings.redis.host is None:
         refuse_damaged_file(Path(settings.state_path))
         return
-    for problem in check_server(**unhurried_redis(settings)):
+    for problem in server_problems(settings):
         if problem.severe and settings.environment is Environment.PRODUCTION:
             raise ConfigurationError(problem.message)
         _LOGGER.warning("%s", problem.message)

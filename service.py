@@ -25,6 +25,7 @@ from api.alert_handlers import AlertHandlers, watch_alerts
 from api.alert_messages import AcknowledgeAnswer, AcknowledgeRequest
 from api.counts import keep_counts_written
 from api.described import served_document
+from api.day import Day
 from api.dispatch import Dispatch
 from api.drift_messages import DriftCheckAnswer, DriftCheckRequest
 from api.drift_runs import DriftRuns
@@ -185,6 +186,7 @@ class DecisionService:
         self.scheduler = drift_scheduler(settings, self.drift.catch_up)
         web.state.drift = self.drift
         web.state.document = cache(lambda: document_of(self.application))
+        self.day = Day(self.application)
 
     @bentoml.on_startup
     async def settle(self) -> None:
@@ -197,6 +199,7 @@ class DecisionService:
         ]
         if self.scheduler is not None:
             self.scheduler.start()
+        self.day.start()
         # Walking a large heap is what makes single requests wait for 40 to 110 ms.
         gc.collect()
         gc.freeze()
@@ -209,6 +212,7 @@ class DecisionService:
             watch.cancel()
         if self.scheduler is not None:
             self.scheduler.stop()
+        self.day.stop()
         await self.drift.close()
         self.turns.close()
         self.alert_turns.close()

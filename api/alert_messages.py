@@ -8,7 +8,7 @@ __all__ = ["AcknowledgeAnswer", "AcknowledgeRequest"]
 
 CauseName = Literal[
     "drift", "collapse", "breaker", "halt", "limit", "ledger", "cache", "market", "veto_rate",
-    "silence", "delivery",
+    "silence", "feed", "mark", "order", "preflight", "close", "delivery",
 ]  # fmt: skip
 
 

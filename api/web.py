@@ -281,6 +281,17 @@ def alerts(application: App) -> dict[str, Any]:
     return told_alerts(application)
 
 
+def preflight(application: App) -> dict[str, Any]:
+    """The newest look before a session: whether the book was armed, thing by thing."""
+    found = application.day.preflight()
+    if found is None:
+        raise NotFound(
+            "no preflight has been made yet; `usdcop preflight` makes one",
+            code="preflight_not_found",
+        )
+    return found
+
+
 def metrics(application: App) -> dict[str, Any]:
     """Counts and latencies of the worker that answers; /metrics adds up all workers."""
     now = application.desk.clock()
@@ -313,6 +324,7 @@ ROUTES: Mapping[str, Callable[..., Any]] = {
     "/v1/features/{timestamp}": features,
     **DRIFT_ROUTES,
     "/v1/alerts": alerts,
+    "/v1/preflight": preflight,
     "/v1/models": models,
     "/v1/metrics": metrics,
     "/metrics": scrape,

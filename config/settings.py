@@ -410,8 +410,8 @@ class AlertSettings(Section):
     page_urls: Annotated[tuple[SecretStr, ...], Field(max_length=20)] = ()
     """Addresses that only pages go to, such as a halt or a ledger in trouble."""
     heartbeat_url: SecretStr | None = None
-    """Address that is asked for (GET) while the service is able to decide, so that its silence means
-    something to whoever expects it."""
+    """Address that is asked for (GET) while the service is able to decide: to whoever expects it,
+    its silence says that something is wrong."""
     heartbeat_seconds: Annotated[Number, Field(ge=1.0, le=86_400.0)] = 60.0
     """From one such call to the next, all workers and services of the book together."""
     quiet_minutes: Annotated[Number, Field(gt=0.0, le=1440.0)] = 15.0

@@ -20,6 +20,7 @@ from monitoring.alerts.sender import DeliveryFailed
 __all__ = ["AppriseSender"]
 
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]{0,30})://", re.IGNORECASE)
+_MAIL: Final = frozenset({"mailto", "mailtos"})
 _MARK_DIGITS: Final = 4
 _SILENT: Final = logging.CRITICAL + 10
 
@@ -39,6 +40,7 @@ class AppriseSender:
     def __init__(self, urls: Sequence[str], page_urls: Sequence[str] = ()) -> None:
         _silence()
         self._services: dict[str, Any] = {}
+        self._mail: set[str] = set()
         found: list[Target] = []
         seen: list[str] = []
         for name, entries in (("urls", urls), ("page_urls", page_urls)):
@@ -53,6 +55,8 @@ class AppriseSender:
                     pages_only=name == "page_urls",
                 )
                 self._services[target.mark] = _service(url, place)
+                if _scheme(url, place) in _MAIL:
+                    self._mail.add(target.mark)
                 found.append(target)
         self._targets = tuple(found)
 
@@ -70,12 +74,14 @@ class AppriseSender:
             kind = apprise.NotifyType.WARNING
         if message.kind is MessageKind.RESOLVED:
             kind = apprise.NotifyType.SUCCESS
+        # Only mail shows a page. All else is said to be text, so that nothing in it is taken for
+        # markup.
+        as_page = bool(message.page) and mark in self._mail
         taken = self._services[mark].notify(
             title=message.title,
-            body=message.body,
+            body=message.page if as_page else message.body,
             notify_type=kind,
-            # Said to be text, so that nothing in it is taken for markup.
-            body_format=apprise.NotifyFormat.TEXT,
+            body_format=apprise.NotifyFormat.HTML if as_page else apprise.NotifyFormat.TEXT,
         )
         if not taken:
             raise DeliveryFailed("the target cannot be reached, or did not take the message")

@@ -1,4 +1,4 @@
-"""What begins a check when it is due. The only file that imports apscheduler.
+"""What begins a check, or a report, when it is due. The only file that imports apscheduler.
 
 APScheduler reads the time once and then sleeps until the next run. A clock that was set meanwhile
 would move that run by as much, so it is looked at every few seconds and the next run corrected.
@@ -20,7 +20,7 @@ from monitoring.schedule import Schedule
 __all__ = ["Scheduler"]
 
 _LOGGER = logging.getLogger("usdcop.drift")
-_JOB: Final = "drift"
+_JOB: Final = "due"
 _LOOK_SECONDS: Final = 20.0
 
 
@@ -51,6 +51,7 @@ class Scheduler:
             called again; what it raises is logged.
         grace_seconds: how late it may be called.
         look_seconds: how soon a clock that was set is noticed.
+        what: is made, for the log.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Scheduler:
         *,
         grace_seconds: int,
         look_seconds: float = _LOOK_SECONDS,
+        what: str = "drift check",
     ) -> None:
+        self._what = what
         self._schedule, self._run = schedule, run
         self._grace_seconds, self._look_seconds = grace_seconds, look_seconds
         self._scheduler: Any = AsyncIOScheduler(timezone=UTC)
@@ -78,7 +81,10 @@ class Scheduler:
         self._scheduler.start()
         self._plan()
         self._scheduler.add_job(
-            self._called, misfire_grace_time=None, id=f"{_JOB}_at_start", name="drift at start"
+            self._called,
+            misfire_grace_time=None,
+            id=f"{_JOB}_at_start",
+            name=f"{self._what} at start",
         )
         self._look = asyncio.create_task(self._keep_looking())
 
@@ -103,7 +109,7 @@ class Scheduler:
             self._called,
             _ScheduleTrigger(self._schedule),
             id=_JOB,
-            name="drift check",
+            name=self._what,
             replace_existing=True,
             coalesce=True,
             max_instances=1,
@@ -117,7 +123,7 @@ class Scheduler:
         try:
             await self._run()
         except Exception:  # the edge of a background run: logged, and due again next time
-            _LOGGER.exception("a drift check could not be made")
+            _LOGGER.exception("a %s could not be made", self._what)
         finally:
             self._calling = False
 

@@ -67,6 +67,7 @@ class EventKind(StrEnum):
     DRIFT_ALARM = "drift_alarm"
     DRIFT_CLEARED = "drift_cleared"
     DRIFT_ACKNOWLEDGED = "drift_acknowledged"
+    PREFLIGHT = "preflight"
 
 
 class Draft(NamedTuple):

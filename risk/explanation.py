@@ -319,6 +319,10 @@ _LINES: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
     EventKind.DRIFT_CLEARED: lambda clean: (
         f"the drift alarm ended with the check of {clean['tick']}{_reason(clean)}"
     ),
+    EventKind.PREFLIGHT: lambda look: (
+        f"looked before the session: {look['state']}"
+        + (f" for {', '.join(look['not_armed'])}" if look["not_armed"] else "")
+    ),
     EventKind.DRIFT_ACKNOWLEDGED: lambda act: f"the drift alarm was acknowledged{_reason(act)}",
 }
 

@@ -28,6 +28,8 @@ MODULES = (
     "batch",
     "bootstrap",
     "cli",
+    "close_reports",
+    "daily",
     "deployment",
     "desk",
     "drift_checks",
@@ -39,6 +41,7 @@ MODULES = (
     "ledgers",
     "observation",
     "pipeline",
+    "preflights",
     "reading",
     "recomputation",
     "replay",
@@ -72,6 +75,7 @@ ADAPTERS = {
     "monitoring/evidently_report.py",
     "monitoring/limited_process.py",
     "monitoring/apprise_sender.py",
+    "monitoring/heartbeat.py",
     "monitoring/log.py",
     "monitoring/log_lines.py",
     "monitoring/low_priority.py",
@@ -277,7 +281,10 @@ def test_a_pure_file_touches_no_world(path: Path) -> None:
 def test_only_edges_and_bootstrap_know_what_lies_outside_of_them(path: Path) -> None:
     if group_of(path) in EDGES:
         return
-    joins = {"alerting", "bootstrap", "drift_checks", "drifting", "feeds", "ledgers", "schemas"}
+    joins = {
+        "alerting", "bootstrap", "close_reports", "daily", "drift_checks", "drifting", "feeds",
+        "ledgers", "preflights", "schemas",
+    }  # fmt: skip
     outside = EDGES if group_of(path) in joins else {*EDGES, *joins}
     assert roots(path) & outside == set()
 

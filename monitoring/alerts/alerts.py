@@ -12,13 +12,19 @@ from errors import NotFound, StoreError
 from monitoring.alerts.board import Board, Episode, Message
 from monitoring.alerts.causes import Cause, Look
 from monitoring.alerts.dispatcher import Dispatcher, Surroundings
-from monitoring.alerts.episodes import Acknowledgement, acknowledged, observed
+from monitoring.alerts.episodes import (
+    Acknowledgement,
+    Notice,
+    acknowledged,
+    announced,
+    observed,
+)
 from monitoring.alerts.shared_board import BoardStore
 from monitoring.alerts.telling import tell
 from monitoring.alerts.watcher import Watcher
 from monitoring.observer import AlertAcknowledged
 
-__all__ = ["Alerts", "Listed", "OnAcknowledged", "Part"]
+__all__ = ["Alerts", "Listed", "OnAcknowledged", "Part", "listed"]
 
 OnAcknowledged = Callable[[frozenset[Cause], str], None]
 """Is told which causes somebody took note of, and who; may raise StoreError."""
@@ -41,6 +47,19 @@ class Listed:
 
     episode: Episode
     messages: tuple[Message, ...]
+
+
+def listed(boards: Sequence[Board]) -> list[Listed]:
+    """Open and past episodes of some boards, newest first."""
+    found = [
+        Listed(
+            episode,
+            tuple(one for one in board.messages if one.episode_id == episode.episode_id),
+        )
+        for board in boards
+        for episode in (*board.open, *board.closed)
+    ]
+    return sorted(found, key=lambda each: each.episode.opened_at, reverse=True)
 
 
 class Alerts:
@@ -85,16 +104,17 @@ class Alerts:
 
     def recent(self) -> list[Listed]:
         """Open and past episodes, newest first."""
-        boards = [self._read(part) for part in self._parts]
-        listed = [
-            Listed(
-                episode,
-                tuple(found for found in board.messages if found.episode_id == episode.episode_id),
-            )
-            for board in boards
-            for episode in (*board.open, *board.closed)
-        ]
-        return sorted(listed, key=lambda each: each.episode.opened_at, reverse=True)
+        return listed([self._read(part) for part in self._parts])
+
+    def announce(self, notice: Notice) -> None:
+        """Tell something once; announcing it again changes nothing.
+
+        Raises:
+            StoreError: it could not be stored; safe to try again.
+        """
+        part = next(part for part in self._parts if notice.cause in part.causes)
+        change = part.store.update(lambda board: announced(board, notice, self._around.teller()))
+        tell(change, self._around.observer)
 
     def boards(self) -> dict[frozenset[Cause], Board]:
         """The newest boards, by the causes that are kept on them; one that is away is left out."""

@@ -116,6 +116,8 @@ class Message:
         title, body: as they are sent.
         made_at: when it became due.
         deliveries: one for each target.
+        page: the body as HTML, for targets that show it; empty when there is none, and once
+            nobody waits for it.
     """
 
     __pydantic_config__ = _STRICT
@@ -128,6 +130,7 @@ class Message:
     body: str
     made_at: AwareDatetime
     deliveries: tuple[Delivery, ...]
+    page: str = ""
 
     @property
     def pending(self) -> bool:
@@ -232,4 +235,6 @@ def _with_delivery(message: Message, delivery: Delivery) -> Message:
     deliveries = tuple(
         delivery if found.mark == delivery.mark else found for found in message.deliveries
     )
-    return replace(message, deliveries=deliveries)
+    after = replace(message, deliveries=deliveries)
+    # A page is long, and the board is read every second.
+    return after if after.pending else replace(after, page="")

@@ -22,6 +22,11 @@ class Cause(StrEnum):
     MARKET = "market"
     VETO_RATE = "veto_rate"
     SILENCE = "silence"
+    FEED = "feed"
+    MARK = "mark"
+    ORDER = "order"
+    PREFLIGHT = "preflight"
+    CLOSE = "close"
     DELIVERY = "delivery"
 
 
@@ -35,11 +40,25 @@ class Severity(StrEnum):
 HOST_CAUSES: Final = frozenset({Cause.LEDGER, Cause.CACHE, Cause.MARKET})
 """What is wrong with the store itself, as one host sees it: never kept in that store."""
 
-_PAGES: Final = frozenset({Cause.BREAKER, Cause.HALT, Cause.LEDGER})
+_PAGES: Final = frozenset(
+    {
+        Cause.BREAKER,
+        Cause.HALT,
+        Cause.LEDGER,
+        Cause.FEED,
+        Cause.MARK,
+        Cause.ORDER,
+        Cause.PREFLIGHT,
+    }
+)
 
 
 def severity_of(cause: Cause) -> Severity:
     """How urgent a cause is; statistics never get anybody out of bed.
+
+    A session without decisions is a report. Who asks for them may have stopped on purpose; where
+    it is a fault, a feed that is silent, a mark that is old, or a heartbeat that stops is a page
+    of its own.
 
     >>> severity_of(Cause.BREAKER), severity_of(Cause.DRIFT)
     (<Severity.PAGE: 'page'>, <Severity.REPORT: 'report'>)

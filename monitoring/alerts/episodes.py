@@ -16,7 +16,16 @@ from monitoring.alerts.causes import Cause, Condition, Look, severity_of
 from monitoring.alerts.messages import posted
 from monitoring.alerts.retention import trimmed
 
-__all__ = ["Acknowledgement", "Teller", "acknowledged", "closed", "observed", "opened"]
+__all__ = [
+    "Acknowledgement",
+    "Notice",
+    "Teller",
+    "acknowledged",
+    "announced",
+    "closed",
+    "observed",
+    "opened",
+]
 
 _SETTLED: Final = frozenset({Cause.BREAKER, Cause.HALT})
 _MOST_DOUBLINGS: Final = 4
@@ -63,6 +72,26 @@ class Acknowledgement:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that is told once and does not stand: it is over as soon as it is told.
+
+    Attributes:
+        name: unique; what was announced under it is not announced again.
+        cause, key: what it is about.
+        summary: in one line, for the list.
+        text: what is sent.
+        page: the same as HTML, for targets that show it; empty without.
+    """
+
+    name: str
+    cause: Cause
+    key: str
+    summary: str
+    text: str
+    page: str = ""
+
+
 def observed(board: Board, look: Look, teller: Teller) -> Board:
     """Take a look: what is new is told, what stands may be told again, what is gone ends."""
     found = {(condition.cause, condition.key): condition for condition in look.conditions}
@@ -98,6 +127,27 @@ def closed(board: Board, episode: Episode, teller: Teller) -> Board:
     """End an episode, and tell it."""
     over = replace(episode, resolved_at=teller.now)
     return _told(board.with_episode(over), over, MessageKind.RESOLVED, teller)
+
+
+def announced(board: Board, notice: Notice, teller: Teller) -> Board:
+    """Tell something that is over already; the same board when it was told before."""
+    if any(found.episode_id == notice.name for found in board.closed):
+        return board
+    episode = Episode(
+        episode_id=notice.name,
+        cause=notice.cause,
+        key=notice.key,
+        severity=severity_of(notice.cause),
+        message=notice.summary,
+        opened_at=teller.now,
+        told_at=teller.now,
+        resolved_at=teller.now,
+    )
+    board = replace(board, closed=(*board.closed, episode))
+    board = _told(board, episode, MessageKind.OPENED, teller)
+    page = notice.page if board.messages[-1].deliveries else ""
+    message = replace(board.messages[-1], body=notice.text, page=page)
+    return trimmed(replace(board, messages=(*board.messages[:-1], message)))
 
 
 def acknowledged(board: Board, by: Acknowledgement, now: datetime) -> Board:

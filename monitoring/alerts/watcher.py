@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from config.settings import RiskLimits
 from errors import StoreError
@@ -16,6 +16,13 @@ from monitoring.alerts.decision_flow import (
     FlowRules,
     flow_look,
     seen_decision,
+)
+from monitoring.alerts.desk_conditions import (
+    DeskRules,
+    MarkWatch,
+    feed_look,
+    order_conditions,
+    preflight_look,
 )
 from risk.calendar import SessionCalendar
 from risk.events import EventKind
@@ -28,10 +35,11 @@ __all__ = ["Conditions", "Watched", "Watcher"]
 Conditions = Callable[[], Sequence[Condition]]
 """What another part found out, of the causes drift and collapse; may raise StoreError."""
 
-_BOOK: Final = frozenset({Cause.BREAKER, Cause.HALT, Cause.LIMIT})
+_BOOK: Final = frozenset({Cause.BREAKER, Cause.HALT, Cause.LIMIT, Cause.ORDER})
 _DRIFT: Final = frozenset({Cause.DRIFT, Cause.COLLAPSE})
 _FLOW_EVERY_SECONDS: Final = 60.0
 _DRIFT_EVERY_SECONDS: Final = 5.0
+_FEED_EVERY_SECONDS: Final = 5.0
 # A store that was late once is no reason to get up.
 _PATIENCE_SECONDS: Final = 3.0
 
@@ -48,6 +56,10 @@ class Watched:
         flow: when the flow of decisions is worth an alert.
         cache_degraded, market_degraded: why these go without their store; must not wait for it.
         drift_conditions: of drift and collapse.
+        newest_bar: start of the newest bar, aware; None when there is none.
+        preflight: the newest look before a session, as it is kept; None before the first. It may
+            raise StoreError.
+        desk: how long bars, marks and outcomes may be missing.
         timer: seconds of a clock that never goes back.
     """
 
@@ -59,6 +71,9 @@ class Watched:
     cache_degraded: Callable[[], str | None]
     market_degraded: Callable[[], str | None]
     drift_conditions: Conditions
+    newest_bar: Callable[[], datetime | None]
+    preflight: Callable[[], Mapping[str, Any] | None]
+    desk: DeskRules
     timer: Callable[[], float]
 
 
@@ -70,6 +85,8 @@ class Watcher:
     _since: dict[Cause, float] = field(default_factory=dict)
     _next_flow: float = field(default=float("-inf"))
     _next_drift: float = field(default=float("-inf"))
+    _next_feed: float = field(default=float("-inf"))
+    _marks: MarkWatch = field(default_factory=MarkWatch)
 
     def look(self, now: datetime) -> Look:
         """All that stands now; what cannot be judged now is left out of `judged`."""
@@ -85,7 +102,7 @@ class Watcher:
             faults[Cause.LEDGER] = watched.ledger.trouble
         except StoreError as error:
             faults[Cause.LEDGER] = str(error)
-        looks += [self._drift(), self._stores(faults)]
+        looks += [self._drift(), self._feed_and_preflight(now), self._stores(faults)]
         return Look(
             tuple(condition for look in looks for condition in look.conditions),
             frozenset[Cause]().union(*(look.judged for look in looks)),
@@ -94,8 +111,12 @@ class Watcher:
     def _book(self, now: datetime) -> Look:
         watched = self.watched
         state = roll(watched.ledger.head().state, watched.calendar.day(now))
-        found = book_conditions(state, watched.limits_of(state, now), now, watched.limit_share)
-        return Look(tuple(found), _BOOK)
+        found = (
+            *book_conditions(state, watched.limits_of(state, now), now, watched.limit_share),
+            *order_conditions(state, now, watched.desk),
+        )
+        marks = self._marks.look(state, watched.calendar.status(now), now, watched.desk)
+        return Look((*found, *marks.conditions), _BOOK | marks.judged)
 
     def _decisions(self, now: datetime) -> Look:
         """Once a minute: it reads dozens of records."""
@@ -122,6 +143,19 @@ class Watcher:
         except StoreError:
             return Look()  # the store's own trouble is told by others
         return Look(conditions, _DRIFT).of(_DRIFT)
+
+    def _feed_and_preflight(self, now: datetime) -> Look:
+        """Now and then: each reads a document that all workers share."""
+        watched, seconds = self.watched, self.watched.timer()
+        if seconds < self._next_feed:
+            return Look()
+        self._next_feed = seconds + _FEED_EVERY_SECONDS
+        feed = feed_look(watched.newest_bar(), watched.calendar, now, watched.desk)
+        try:
+            preflight = preflight_look(watched.preflight(), watched.calendar.status(now), now)
+        except StoreError:
+            return feed  # the store's own trouble is told by others
+        return Look(feed.conditions + preflight.conditions, feed.judged | preflight.judged)
 
     def _stores(self, faults: dict[Cause, str | None]) -> Look:
         found, seconds = [], self.watched.timer()

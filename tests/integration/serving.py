@@ -173,6 +173,9 @@ def _set_environment(patch: pytest.MonkeyPatch, folder: Path, variables: Mapping
         "MLOPS__ACKNOWLEDGED_PATH": str(folder / "acknowledged"),
         # Checks are made when real time has it, by processes with a clock of their own.
         "MLOPS__MONITORING__ENABLE_DRIFT_DETECTION": "false",
+        # Nor is anything else begun by real time: a look before the session goes on record.
+        "MLOPS__DAY__PREFLIGHT_MINUTES": "0",
+        "MLOPS__DAY__CLOSE_REPORT_MINUTES": "0",
         # BentoML's metrics are for processes of their own: they name a folder at import.
         "BENTOML_CONFIG_OVERRIDES": json.dumps(
             {"services": {"usdcop": {"metrics": {"enabled": False}}}}

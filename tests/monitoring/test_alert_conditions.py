@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from errors import StoreUnavailable
 from monitoring.alerts.causes import Cause, Condition, Look
 from monitoring.alerts.conditions import book_conditions
 from monitoring.alerts.decision_flow import FlowRules, SeenDecision, flow_look
+from monitoring.alerts.desk_conditions import DeskRules
 from monitoring.alerts.watcher import Watched, Watcher
 from observation import DecisionRequest
 from pipeline import decide
@@ -20,6 +22,7 @@ from risk.state import OperatorMode
 from tests.book import Book
 from tests.fakes import FixedVoter, TroubledLedger, desk_of
 
+DESK = DeskRules(feed=timedelta(minutes=15), mark=timedelta(minutes=30), order=timedelta(minutes=5))
 RULES = FlowRules(veto_share=0.5, silence=timedelta(minutes=15))
 
 
@@ -167,6 +170,8 @@ class Surveyed:
     cache: str | None = None
     drift: list[Condition] = field(default_factory=list)
     drift_fails: bool = False
+    newest_bar: datetime | None = None
+    preflight: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.watcher = Watcher(
@@ -179,6 +184,9 @@ class Surveyed:
                 cache_degraded=lambda: self.cache,
                 market_degraded=lambda: None,
                 drift_conditions=self._drift,
+                newest_bar=lambda: self.newest_bar,
+                preflight=lambda: self.preflight,
+                desk=DESK,
                 timer=lambda: self.seconds,
             )
         )

@@ -1,0 +1,1 @@
+"""The day of a desk: a look before the session, a report after it."""
