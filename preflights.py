@@ -224,7 +224,7 @@ class _Surroundings:
             self.coming,
             self._calendar.day(self.now),
             known if settings.calendar.countries else None,
-            settings.trading_hours.timezone,
+            settings.trading_hours.zone,
         )
 
     def outside(self, sender: Sender | None, *, send: bool) -> list[Check]:

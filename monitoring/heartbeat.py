@@ -32,6 +32,7 @@ class Heartbeat:
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 - see above
                 answer.read(1024)
         except urllib.error.HTTPError as error:
+            error.close()
             raise BeatFailed(f"the monitor answered with {error.code}") from None
         except Exception as error:  # noqa: BLE001 - an edge: all that a network can do
             # Its text may hold the address.

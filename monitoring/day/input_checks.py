@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from math import isclose
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from features.bars import BAR_SECONDS
 from features.feed import FeedStatus
@@ -32,7 +33,7 @@ _MEBIBYTE: Final = 1 << 20
 
 
 def calendar_check(
-    coming: Opening | None, today: date, known_until: date | None, zone: str
+    coming: Opening | None, today: date, known_until: date | None, zone: ZoneInfo
 ) -> Check:
     """Whether today has a session, and when.
 
@@ -40,12 +41,13 @@ def calendar_check(
         coming: the session that is open, or the next one; None when none is known of.
         today: in the desk's time zone.
         known_until: last day whose holidays are known; None when there are no holidays.
-        zone: name of that time zone.
+        zone: that time zone.
     """
     right = "name the holidays of later days, then set calendar.known_until"
     if coming is None:
         return not_armed("calendar", f"no session of {today} or later is known of", right)
-    hours = f"{coming.starts_at:%H:%M:%S} to {coming.ends_at:%H:%M:%S} UTC ({zone})"
+    start, end = (at.astimezone(zone) for at in (coming.starts_at, coming.ends_at))
+    hours = f"{start:%H:%M:%S} to {end:%H:%M:%S} {zone.key}"
     if coming.day != today:
         return warned(
             "calendar",

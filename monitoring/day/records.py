@@ -14,6 +14,7 @@ __all__ = ["DayRecords"]
 _PREFLIGHT: Final = "preflight"
 _HEARTBEAT: Final = "heartbeat"
 _ATTEMPTS: Final = 10
+_LATE_BEATS: Final = 5
 
 
 class DayRecords:
@@ -60,11 +61,11 @@ class DayRecords:
         """Take a beat of the heart for this process: of all that ask for it, one gets it.
 
         Args:
-            beat: its number; an earlier one than the newest that was taken is nobody's any more.
+            beat: its number. One that is a little older than the newest is nobody's any more; one
+                that is much older is of a clock that was set back.
         """
         found = self._documents.read(_HEARTBEAT)
-        newest = int(found.body) if found.body.isdigit() else -1
-        if beat <= newest:
+        if found.body.isdigit() and 0 <= int(found.body) - beat <= _LATE_BEATS:
             return False
         return self._documents.write(_HEARTBEAT, str(beat).encode(), expected=found.version)
 
