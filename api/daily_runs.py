@@ -71,19 +71,21 @@ class DailyRuns:
         if tick is None or not work.still(tick, now):
             return True
         claim = await asyncio.to_thread(work.lease.claim, tick.name)
-        if claim.standing is Standing.HELD and claim.tick == tick.name:
-            await self._run(tick)
-        elif claim.standing is Standing.HELD:
+        if claim.standing is Standing.HELD and claim.tick != tick.name:
             # An older one, whose worker died: its time is over.
             await asyncio.to_thread(work.lease.finish)
+            claim = await asyncio.to_thread(work.lease.claim, tick.name)
+        if claim.standing is Standing.HELD:
+            return await self._run(tick)
         return claim.standing is Standing.DONE and claim.tick == tick.name
 
-    async def _run(self, tick: Tick) -> None:
-        lease, failed = self._work.lease, True
+    async def _run(self, tick: Tick) -> bool:
+        """Whether it is done."""
+        lease, done = self._work.lease, False
         renewing = asyncio.create_task(self._renew())
         try:
             await asyncio.to_thread(self._work.run, tick)
-            failed = False
+            done = True
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.to_thread(_give_back, lease, failed=False, done=False))
             raise
@@ -93,7 +95,8 @@ class DailyRuns:
             _LOGGER.exception("the %s of %s failed", self._work.name, tick.name)
         finally:
             renewing.cancel()
-        await asyncio.to_thread(_give_back, lease, failed=failed, done=not failed)
+        await asyncio.to_thread(_give_back, lease, failed=not done, done=done)
+        return done
 
     async def _renew(self) -> None:
         while True:

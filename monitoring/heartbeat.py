@@ -29,8 +29,7 @@ class Heartbeat:
         """
         request = urllib.request.Request(self._url, headers={"User-Agent": "usdcop"})  # noqa: S310 - settings allow http and https only
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 - see above
-                answer.read(1024)
+            urllib.request.urlopen(request, timeout=self._timeout).close()  # noqa: S310 - see above
         except urllib.error.HTTPError as error:
             error.close()
             raise BeatFailed(f"the monitor answered with {error.code}") from None

@@ -66,3 +66,20 @@ def test_nothing_of_it_goes_to_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HOME", str(tmp_path))
     open_sender(AlertSettings.model_validate({"urls": [URL]}))
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_the_address_of_the_heartbeat_is_hidden_and_reaches_the_workers() -> None:
+    url = "https://monitor.example/ping/hunter2"
+    loaded = load_settings({"MLOPS__ALERTS__HEARTBEAT_URL": url})
+    assert loaded.provenance["alerts.heartbeat_url"] == (HIDDEN, "MLOPS__ALERTS__HEARTBEAT_URL")
+    assert "hunter2" not in repr(loaded)
+    assert "hunter2" not in loaded.settings.model_dump_json()
+    arrived = Deployment.from_json(Deployment(loaded.settings, ()).to_json()).settings
+    assert arrived == loaded.settings
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hunter2", "hunter2", "https://", "ftp://a/hunter2"])
+def test_a_heartbeat_goes_to_the_web_or_the_start_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="begins with https") as caught:
+        load_settings({"MLOPS__ALERTS__HEARTBEAT_URL": url})
+    assert "hunter2" not in str(caught.value)
