@@ -7,16 +7,12 @@ it changes the state of the book.
 from __future__ import annotations
 
 import logging
-import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
-from pathlib import Path
+from datetime import datetime
 
 import numpy as np
 
-from alerting import open_sender
 from application import Application
 from bootstrap import build, live_versions
 from config.settings import Settings
@@ -25,19 +21,15 @@ from drifting import drift_schedule
 from errors import ConfigurationError, ModelError, ServiceError, StoreError
 from ledgers import anchored, open_ledger, server_problems
 from monitoring.alerts.sender import Sender
-from monitoring.alerts.trial import try_targets
 from monitoring.day.book_checks import BookFacts, book_checks
 from monitoring.day.input_checks import (
-    calendar_check,
     clock_check,
-    disk_check,
     drift_checks,
     market_checks,
     models_check,
-    target_checks,
 )
 from monitoring.day.preflight import Check, Preflight, Readiness, armed, not_armed, warned
-from monitoring.day.schedule import Opening, coming_session, past_session
+from preflight_surroundings import Surroundings, checked
 from risk.calendar import SessionCalendar
 from risk.events import EventKind
 from risk.looks import record_preflight
@@ -45,8 +37,6 @@ from risk.looks import record_preflight
 __all__ = ["Looker", "look_by_command"]
 
 _LOGGER = logging.getLogger("usdcop.day")
-
-Judge = Callable[[], Iterable[Check]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +59,19 @@ class Looker:
         """One look, put on record and kept; what cannot be judged is not armed."""
         application, settings = self.application, self.application.settings
         now = application.desk.clock()
-        around = _Surroundings(settings, application.desk.calendar, now)
+        around = Surroundings(settings, application.desk.calendar, now)
         checks = [
-            *_checked("calendar", around.calendar_checks),
-            *_checked("models", self._models),
-            *_checked("ledger", self._ledger),
-            *_checked("store", lambda: _store(settings)),
-            *_checked("book", lambda: self._book(around)),
-            *_checked("drift", lambda: self._drift(now)),
-            *_checked("market", lambda: self._market(around)),
-            *_checked("cache", self._cache),
+            *checked("calendar", around.calendar_checks),
+            *checked("models", self._models),
+            *checked("ledger", self._ledger),
+            *checked("store", lambda: _store(settings)),
+            *checked("book", lambda: self._book(around)),
+            *checked("drift", lambda: self._drift(now)),
+            *checked("market", lambda: self._market(around)),
+            *checked("cache", self._cache),
             *around.outside(self.sender, send=self.send),
         ]
-        checks += _checked("writing", lambda: [self._written(around, checks)])
+        checks += checked("writing", lambda: [self._written(around, checks)])
         found = around.preflight(self.actor, checks)
         _keep(application.day.keep_preflight, found)
         return found
@@ -113,7 +103,7 @@ class Looker:
         newest = ledger.recent(list(EventKind), limit=1)
         yield clock_check(now, newest[0].at if newest else None)
 
-    def _book(self, around: _Surroundings) -> Iterator[Check]:
+    def _book(self, around: Surroundings) -> Iterator[Check]:
         desk, coming = self.application.desk, around.coming
         if coming is None:
             return  # the calendar's check says so
@@ -141,7 +131,7 @@ class Looker:
             enabled=settings.monitoring.enable_drift_detection,
         )
 
-    def _market(self, around: _Surroundings) -> Iterator[Check]:
+    def _market(self, around: Surroundings) -> Iterator[Check]:
         feed, coming = self.application.feed, around.coming
         if feed.degraded is not None:
             yield warned("market", feed.degraded, "a store that can be reached")
@@ -154,7 +144,7 @@ class Looker:
         if degraded is not None:
             yield warned("cache", degraded, "a store that can be reached")
 
-    def _written(self, around: _Surroundings, checks: list[Check]) -> Check:
+    def _written(self, around: Surroundings, checks: list[Check]) -> Check:
         found = around.preflight(self.actor, checks)
         event = record_preflight(
             found.state.value,
@@ -188,13 +178,11 @@ def _without_parts(
     settings: Settings, actor: str, now: datetime, error: ServiceError, *, send: bool
 ) -> Preflight:
     """What can be told when a service could not be built."""
-    around = _Surroundings(
-        settings, SessionCalendar(settings.trading_hours, settings.calendar), now
-    )
+    around = Surroundings(settings, SessionCalendar(settings.trading_hours, settings.calendar), now)
     names = {StoreError: "ledger", ModelError: "models", ConfigurationError: "configuration"}
     name = next((names[kind] for kind in names if isinstance(error, kind)), "service")
     checks = [
-        *_checked("calendar", around.calendar_checks),
+        *checked("calendar", around.calendar_checks),
         not_armed(name, str(error), "what its message says; nothing else could be looked at"),
         *around.outside(None, send=send),
     ]
@@ -207,60 +195,6 @@ def _without_parts(
     return found
 
 
-class _Surroundings:
-    """What is known without any part of the service."""
-
-    def __init__(self, settings: Settings, calendar: SessionCalendar, now: datetime) -> None:
-        self._settings, self._calendar, self.now = settings, calendar, now
-        hours, today = settings.trading_hours, calendar.day(now)
-        self.coming: Opening | None = coming_session(hours, calendar, now)
-        before = today if self.coming is None else self.coming.day
-        self.past: Opening | None = past_session(hours, calendar, before)
-
-    def calendar_checks(self) -> Iterator[Check]:
-        settings = self._settings
-        known: date | None = settings.calendar.known_until
-        yield calendar_check(
-            self.coming,
-            self._calendar.day(self.now),
-            known if settings.calendar.countries else None,
-            settings.trading_hours.zone,
-        )
-
-    def outside(self, sender: Sender | None, *, send: bool) -> list[Check]:
-        return [
-            *_checked("disk", self._disk),
-            *_checked("alerts", lambda: self._targets(sender, send=send)),
-        ]
-
-    def _disk(self) -> Iterator[Check]:
-        folder = Path(self._settings.state_path).absolute().parent
-        while not folder.is_dir():  # with Redis there may be none
-            folder = folder.parent
-        free = shutil.disk_usage(folder).free
-        yield disk_check(free, self._settings.day.free_disk_mb, str(folder))
-
-    def _targets(self, sender: Sender | None, *, send: bool) -> Iterator[Check]:
-        alerts = self._settings.alerts
-        sender = sender or open_sender(alerts)
-        tried = (
-            try_targets(
-                sender,
-                book=self._settings.book,
-                now=self.now,
-                timeout_seconds=alerts.timeout_seconds,
-                timer=time.monotonic,
-            )
-            if send
-            else None
-        )
-        yield from target_checks([target.shown for target in sender.targets], tried)
-
-    def preflight(self, actor: str, checks: Iterable[Check]) -> Preflight:
-        session = None if self.coming is None else self.coming.day
-        return Preflight(self._settings.book, self.now, actor, session, tuple(checks))
-
-
 def _store(settings: Settings) -> Iterator[Check]:
     problems = server_problems(settings)
     right = "a server that keeps what it acknowledged"
@@ -269,19 +203,6 @@ def _store(settings: Settings) -> Iterator[Check]:
     if not problems:
         kept = "a file" if settings.redis.host is None else "Redis, with a log of every write"
         yield armed("store", kept)
-
-
-def _checked(name: str, judge: Judge) -> list[Check]:
-    """The checks that a judge makes; one that cannot judge is a check that is not armed."""
-    found: list[Check] = []
-    try:
-        found.extend(judge())
-    except ServiceError as error:
-        found.append(not_armed(name, str(error), "what its message says"))
-    except Exception as error:  # an edge: whatever cannot be looked at is not armed
-        _LOGGER.exception("preflight: %s could not be looked at", name)
-        found.append(not_armed(name, f"{type(error).__name__}: {error}", "the log says why"))
-    return found
 
 
 def _keep(keep: Callable[[dict[str, object]], None], found: Preflight) -> None:

@@ -467,7 +467,7 @@ class DaySettings(Section):
     """Send a test message to every address of `alerts` with it."""
     close_report_minutes: Annotated[int, Field(strict=True, ge=0, le=720)] = 10
     """Minutes after the session at which the report of the day is sent; 0 is only by command."""
-    close_report_late_hours: Annotated[Number, Field(gt=0.0, le=168.0)] = 18.0
+    close_report_late_hours: Annotated[Number, Field(gt=0.0, le=168.0)] = 72.0
     """How late a report is still sent that was missed while no service ran."""
     free_disk_mb: Annotated[int, Field(strict=True, ge=1)] = 500
     """MiB that must be free where the ledger is, for the book to be armed."""

@@ -72,7 +72,7 @@ def test_what_nobody_foresaw_is_not_armed_and_stops_no_other_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with running(clock=SteppedClock(BEFORE)) as service:
-        monkeypatch.setattr("preflights.disk_check", lambda *_: 1 / 0)
+        monkeypatch.setattr("preflight_surroundings.disk_check", lambda *_: 1 / 0)
         found = look(service)
         assert found.named(Readiness.NOT_ARMED) == ["disk"]
         assert state_of(found, "writing") is Readiness.ARMED
@@ -189,8 +189,9 @@ def test_all_replicas_together_look_once_before_a_session_and_report_once_after_
 
 
 def test_a_report_that_was_missed_is_sent_at_the_next_start_and_an_old_one_is_not() -> None:
+    late = {"MLOPS__DAY__CLOSE_REPORT_LATE_HOURS": "18"}
     for hours, sent in ((17, ["2026-03-02"]), (19, [])):
-        with running(clock=SteppedClock(BEFORE)) as service:
+        with running(late, clock=SteppedClock(BEFORE)) as service:
             service.clock.now = AFTER + timedelta(hours=hours)
             catch_up(close_work(service.application, schedules(service)[1]))
             assert closes(service) == sent

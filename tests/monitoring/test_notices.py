@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socketserver
+from threading import Thread
 from time import monotonic
+from typing import ClassVar
 
 from monitoring.alerts.board import Board, MessageKind, Target
 from monitoring.alerts.board_json import decoded, encoded
@@ -63,6 +66,41 @@ def test_a_hook_gets_the_text_of_a_notice_and_not_its_page() -> None:
         (message,) = announced(Board(), NOTICE, time.teller()).messages
         sender.send(sender.targets[0].mark, message)
         assert listener.received[0]["message"] == "TEXT of the day"
+
+
+class Mailbox(socketserver.StreamRequestHandler):
+    """A mail server that takes one message and keeps its lines."""
+
+    taken: ClassVar[list[str]] = []
+
+    def handle(self) -> None:
+        self.answer("220 mailbox")
+        in_message = False
+        for raw in self.rfile:
+            line = raw.decode().rstrip("\r\n")
+            if in_message and line != ".":
+                self.taken.append(line)
+                continue
+            in_message = line.upper() == "DATA"
+            self.answer("354 go on" if in_message else "250 taken")
+
+    def answer(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+
+def test_mail_gets_the_page_of_a_notice() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mailbox) as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        where = f"127.0.0.1:{server.server_address[1]}"
+        sender = AppriseSender(
+            [f"mailto://{where}?from=desk@a.example&to=you@b.example&mode=insecure"]
+        )
+        time = Time(targets=sender.targets)
+        (message,) = announced(Board(), NOTICE, time.teller()).messages
+        sender.send(sender.targets[0].mark, message)
+        server.shutdown()
+    assert "<p>page</p>" in Mailbox.taken
+    assert "Subject: REPORT: close 2026-03-02 (book default)" in Mailbox.taken
 
 
 def test_every_target_is_tried_and_says_why_it_took_no_message() -> None:
