@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from features.bars import BAR_SECONDS
@@ -23,6 +23,7 @@ IN_USE: Final = timedelta(days=7)
 """Bars whose newest is older than this are not in use; the longest closure is shorter."""
 
 _SHOWN_ORDERS: Final = 5
+_SERVICE: Final = "service:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +129,10 @@ def order_conditions(state: RiskState, now: datetime, rules: DeskRules) -> Itera
 
 
 def preflight_look(newest: Mapping[str, Any] | None, session: SessionStatus, now: datetime) -> Look:
-    """Whether the newest look before today's session found the book not armed.
+    """Whether the newest look before a session found the book not armed.
 
-    It stands until a newer look finds it armed, or until the session is over.
+    It stands until a newer look finds it armed, or until that session is over. Only a look of the
+    service is told: who looks by command has seen it.
 
     Args:
         newest: as it is kept; None before the first.
@@ -138,15 +140,17 @@ def preflight_look(newest: Mapping[str, Any] | None, session: SessionStatus, now
         now: aware.
     """
     judged = frozenset({Cause.PREFLIGHT})
-    over = session.ends_at is None or now > session.ends_at
-    if newest is None or over or newest.get("session") != session.day.isoformat():
+    if newest is None or newest.get("state") != "not armed" or newest.get("session") is None:
         return Look((), judged)
-    if newest.get("state") != "not armed":
+    day = date.fromisoformat(newest["session"])
+    ended = day == session.day and (session.ends_at is None or now > session.ends_at)
+    if day < session.day or ended:
         return Look((), judged)
     reasons = "; ".join(
         f"{check['name']}: {check['found']}"
         for check in newest.get("checks", ())
         if check.get("state") == "not armed"
     )
-    words = f"not armed for the session of {session.day}: {reasons}"
-    return Look((Condition(Cause.PREFLIGHT, "session", words),), judged)
+    words = f"not armed for the session of {day}: {reasons}"
+    by_service = str(newest.get("by")).startswith(_SERVICE)
+    return Look((Condition(Cause.PREFLIGHT, "session", words, opens=by_service),), judged)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.daily_runs import DailyRuns, DailyWork
-from api.day import close_work, preflight_work
+from api.day import ACTOR, close_work, preflight_work
 from close_reports import _Sources, send_close
 from daily import close_schedule, preflight_schedule
 from errors import StoreUnavailable
@@ -35,7 +35,7 @@ AFTER = datetime(2026, 3, 2, 18, 5, tzinfo=UTC)  # ten minutes after the end
 
 
 def look(service: Running, **more: Any) -> Preflight:
-    return Looker(service.application, "tester", **more).look()
+    return Looker(service.application, ACTOR, **more).look()
 
 
 def state_of(found: Preflight, name: str) -> Readiness:
@@ -52,7 +52,7 @@ def test_a_book_before_its_session_is_armed_and_the_look_is_on_record_and_kept()
         head = service.application.ledger.head()
         assert head.state.sequence == sequence
         (event,) = service.application.ledger.recent([EventKind.PREFLIGHT], limit=5)
-        assert (event.actor, event.payload["state"]) == ("tester", found.state.value)
+        assert (event.actor, event.payload["state"]) == (ACTOR, found.state.value)
         assert service.get("/v1/preflight") == (200, found.to_json())
 
 

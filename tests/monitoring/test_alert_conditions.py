@@ -260,3 +260,19 @@ def test_decisions_of_every_process_on_record_count_for_the_veto_rate(
     assert surveyed.opening() == [Cause.VETO_RATE]
     surveyed.seconds += 30
     assert Cause.VETO_RATE not in surveyed.look().judged
+
+
+def test_what_a_desk_must_know_of_is_looked_at_and_only_now_and_then(surveyed: Surveyed) -> None:
+    book = surveyed.book
+    surveyed.newest_bar = book.now - timedelta(hours=1)
+    surveyed.preflight = {
+        "state": "not armed", "session": "2026-03-02", "by": "service:preflight", "checks": [],
+    }  # fmt: skip
+    book.mark(0.0)
+    book.holds(0.05)
+    assert surveyed.opening() == [Cause.FEED, Cause.PREFLIGHT]
+    assert not surveyed.look().judged & {Cause.FEED, Cause.PREFLIGHT}
+    book.wait(minutes=30)
+    surveyed.seconds += 5
+    assert surveyed.opening() == [Cause.MARK, Cause.FEED, Cause.PREFLIGHT]
+    assert surveyed.look().judged >= {Cause.ORDER, Cause.MARK}

@@ -135,6 +135,8 @@ def test_an_approved_entry_without_an_outcome_is_told_some_minutes_after_its_end
         ({}, True),
         ({"state": "warning"}, False),
         ({"session": "2026-02-27"}, False),
+        ({"session": "2026-03-03"}, True),  # it begins after midnight
+        ({"session": None}, False),
     ],
 )
 def test_a_look_that_found_the_book_not_armed_is_told_while_its_session_lasts(
@@ -144,14 +146,27 @@ def test_a_look_that_found_the_book_not_armed_is_told_while_its_session_lasts(
         {"name": "disk", "state": "not armed", "found": "1 MiB is free"},
         {"name": "macro", "state": "warning", "found": "vix is old"},
     ]
-    newest = {"state": "not armed", "session": "2026-03-02", "checks": checks, **changes}
+    newest = {
+        "state": "not armed",
+        "session": "2026-03-02",
+        "by": "service:preflight",
+        "checks": checks,
+        **changes,
+    }
     look = preflight_look(newest, book.calendar.status(book.now), book.now)
-    assert [one.message for one in look.conditions] == (
-        ["not armed for the session of 2026-03-02: disk: 1 MiB is free"] if told else []
+    assert [one.message for one in look.conditions if one.opens] == (
+        [f"not armed for the session of {newest['session']}: disk: 1 MiB is free"] if told else []
     )
     book.now = book.now.replace(hour=18)
+    book.wait(days=newest["session"] == "2026-03-03")
     assert not preflight_look(newest, book.calendar.status(book.now), book.now).conditions
     assert not preflight_look(None, book.calendar.status(book.now), book.now).conditions
+
+
+def test_who_looks_by_command_is_not_paged_and_ends_no_page_by_it(book: Book) -> None:
+    newest = {"state": "not armed", "session": "2026-03-02", "by": "cli:desk", "checks": []}
+    (condition,) = preflight_look(newest, book.calendar.status(book.now), book.now).conditions
+    assert not condition.opens
 
 
 def test_what_needs_somebody_now_is_a_page_and_all_else_is_a_report() -> None:
