@@ -28,6 +28,7 @@ from stores.documents import MemoryDocuments
 from tests.alerting import FakeSender
 from tests.fakes import TroubledLedger
 from tests.integration.running import Running, SteppedClock, observation_that, running
+from tests.integration.serving import Served, served
 
 MONDAY = date(2026, 3, 2)
 BEFORE = datetime(2026, 3, 2, 12, 45, tzinfo=UTC)  # 07:45 in Bogotá
@@ -285,3 +286,38 @@ def test_a_page_is_escaped_and_runs_and_loads_nothing() -> None:
 
 def _away() -> list[Any]:
     raise StoreUnavailable("away")
+
+
+def test_a_service_that_starts_does_what_its_day_has_missed_and_lists_it(tmp_path: Path) -> None:
+    variables = {
+        "MLOPS__DAY__PREFLIGHT_MINUTES": "15",
+        "MLOPS__DAY__CLOSE_REPORT_MINUTES": "10",
+        "MLOPS__ALERTS__QUIET_MINUTES": "0.01",
+    }
+    clock = SteppedClock()
+    with served(tmp_path, clock, variables) as service:
+        told = _once_there(service, "/v1/preflight")
+        assert (told["by"], told["session"]) == (ACTOR, "2026-03-02")
+    clock.now = AFTER
+    with served(tmp_path, clock, variables) as service:
+        while not (listed := _closes(service)):
+            service.http.request("GET", "/livez")
+        assert listed == ["2026-03-02"]
+        assert len(service.application.ledger.recent([EventKind.PREFLIGHT], limit=5)) == 1
+    with served(tmp_path, clock, variables) as service:
+        service.http.request("GET", "/livez")
+        assert _closes(service) == ["2026-03-02"]
+
+
+def _once_there(service: Served, path: str) -> dict[str, Any]:
+    """What a route tells once it knows; the event loop turns with every call."""
+    while True:
+        answer = service.http.request("GET", path)
+        if answer.status_code == 200:
+            told: dict[str, Any] = answer.json()
+            return told
+
+
+def _closes(service: Served) -> list[str]:
+    listed = service.http.get("/v1/alerts")["alerts"]
+    return [alert["key"] for alert in listed if alert["cause"] == "close"]
