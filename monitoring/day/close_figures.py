@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,10 +16,11 @@ from risk.state import OpenOrder, RiskState
 from risk.verdict import RiskStatus
 from runners.signal import Signal
 
-__all__ = ["acts", "book_at_close", "decision_figures", "trades"]
+__all__ = ["KEPT", "DecisionTally", "acts", "book_at_close", "trades"]
 
 _VETOES: Final = (RiskStatus.STALE_DATA.value, RiskStatus.OUT_OF_DISTRIBUTION.value)
 _SHOWN_VETOES: Final = 5
+_MOST_VETOES: Final = 1000
 
 ACTS: Final = frozenset(EventKind) - {
     EventKind.DECISION,
@@ -32,32 +33,62 @@ ACTS: Final = frozenset(EventKind) - {
 }
 """Kinds that are told one by one, with who did it."""
 
+KEPT: Final = ACTS | {EventKind.TRADE_RESULT}
+"""Kinds that a report names each event of."""
 
-def decision_figures(events: Sequence[Event]) -> dict[str, Any]:
+
+class DecisionTally:
     """Decisions by signal and by status, what was approved, why the rest was not, and vetoes.
 
-    Dry runs and batches are counted, and are in no other figure.
+    Counts, and keeps no event: a day may have very many. Dry runs and batches are counted, and are
+    in no other figure.
     """
-    decided = [event.payload for event in events if event.kind is EventKind.DECISION]
-    live = [payload["answer"] for payload in decided if not payload["dry_run"]]
-    approved = [answer for answer in live if answer["approved"]]
-    traded = [answer for answer in live if answer["raw_signal"] != Signal.HOLD.value]
-    vetoed = [answer for answer in live if answer["risk_status"] in _VETOES]
-    return {
-        "total": len(live),
-        "dry_runs": len(decided) - len(live),
-        "batches": _count(events, EventKind.BATCH),
-        "asked_again": _count(events, EventKind.ORDER_REPLAYED),
-        "by_signal": _counted(answer["raw_signal"] for answer in live),
-        "by_status": _counted(answer["risk_status"] for answer in live),
-        "approved_entries": sum(not answer["reduces"] for answer in approved),
-        "approved_exits": sum(answer["reduces"] for answer in approved),
-        "refused": _counted(answer["risk_status"] for answer in traded if not answer["approved"]),
-        "vetoed": len(vetoed),
-        "vetoes": _counted(
-            (reason for answer in vetoed for reason in answer["reasons"][:1]), most=_SHOWN_VETOES
-        ),
-    }
+
+    def __init__(self) -> None:
+        self._kinds: Counter[EventKind] = Counter()
+        self._dry_runs = self._entries = self._exits = 0
+        self._signals: Counter[str] = Counter()
+        self._statuses: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._vetoes: Counter[str] = Counter()
+
+    def add(self, event: Event) -> None:
+        """Count an event of any kind."""
+        self._kinds[event.kind] += 1
+        if event.kind is EventKind.DECISION:
+            self._decision(event.payload)
+
+    def figures(self) -> dict[str, Any]:
+        """What was counted, as JSON values."""
+        decided = self._kinds[EventKind.DECISION]
+        return {
+            "total": decided - self._dry_runs,
+            "dry_runs": self._dry_runs,
+            "batches": self._kinds[EventKind.BATCH],
+            "asked_again": self._kinds[EventKind.ORDER_REPLAYED],
+            "by_signal": _sorted(self._signals),
+            "by_status": _sorted(self._statuses),
+            "approved_entries": self._entries,
+            "approved_exits": self._exits,
+            "refused": _sorted(self._refused),
+            "vetoed": sum(self._statuses[status] for status in _VETOES),
+            "vetoes": dict(list(_sorted(self._vetoes).items())[:_SHOWN_VETOES]),
+        }
+
+    def _decision(self, payload: Mapping[str, Any]) -> None:
+        answer = payload["answer"]
+        if payload["dry_run"]:
+            self._dry_runs += 1
+            return
+        signal, status = answer["raw_signal"], answer["risk_status"]
+        self._signals[signal] += 1
+        self._statuses[status] += 1
+        self._entries += answer["approved"] and not answer["reduces"]
+        self._exits += answer["approved"] and answer["reduces"]
+        if signal != Signal.HOLD.value and not answer["approved"]:
+            self._refused[status] += 1
+        if status in _VETOES and len(self._vetoes) < _MOST_VETOES:
+            self._vetoes.update(answer["reasons"][:1])
 
 
 def trades(events: Iterable[Event]) -> list[dict[str, Any]]:
@@ -131,9 +162,6 @@ def _order(order: OpenOrder) -> dict[str, Any]:
     }
 
 
-def _count(events: Iterable[Event], kind: EventKind) -> int:
-    return sum(event.kind is kind for event in events)
-
-
-def _counted(words: Iterable[str], most: int | None = None) -> dict[str, int]:
-    return dict(Counter(words).most_common(most))
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    """The most frequent first."""
+    return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0])))

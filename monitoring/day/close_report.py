@@ -9,7 +9,7 @@ from typing import Any
 
 from monitoring.alerts.alerts import Listed
 from monitoring.alerts.causes import Cause
-from monitoring.day.close_figures import acts, book_at_close, decision_figures, trades
+from monitoring.day.close_figures import acts, book_at_close, trades
 from monitoring.day.day_on_record import DayOnRecord
 from monitoring.day.schedule import Opening
 from risk.calendar import SessionCalendar
@@ -50,7 +50,7 @@ def close_report(facts: CloseFacts) -> dict[str, Any]:
     """The report, as JSON values."""
     record, session = facts.record, facts.session
     state = roll(record.state, session.day)
-    decisions, closed = decision_figures(record.events), trades(record.events)
+    decisions, closed = record.decisions.figures(), trades(record.events)
     newest = session.ends_at if record.last is None else max(session.ends_at, record.last.at)
     return {
         "book": facts.book,
@@ -137,7 +137,7 @@ def _chain(record: DayOnRecord) -> dict[str, Any]:
     return {
         "sequence": 0 if last is None else last.sequence,
         "hash": None if last is None else last.hash,
-        "records_of_day": len(record.events),
+        "records_of_day": record.records,
         "verifies": not record.complaint,
         "complaint": record.complaint or None,
     }

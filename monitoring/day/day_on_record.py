@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
+from monitoring.day.close_figures import KEPT, DecisionTally
 from risk.events import Event, EventKind
 from risk.ledger.protocol import Ledger
 from risk.state import RiskState
@@ -21,13 +22,17 @@ class DayOnRecord:
 
     Attributes:
         day: the session date.
-        events: of it, oldest first.
+        records: how many it has.
+        decisions: counted.
+        events: of the kinds that are told one by one, oldest first.
         last: the newest event up to the end of that date; None when the ledger began later.
         state: after that event, not rolled.
         complaint: what is wrong with its part of the chain; empty when nothing is.
     """
 
     day: date
+    records: int
+    decisions: DecisionTally
     events: tuple[Event, ...]
     last: Event | None
     state: RiskState
@@ -44,32 +49,56 @@ def day_on_record(ledger: Ledger, day: date) -> DayOnRecord:
     Raises:
         StoreError: it cannot be read.
     """
-    events, last = _events(ledger, day)
-    complaint = "" if last is None else _complaint(ledger, events, last)
-    return DayOnRecord(day, events, last, _state(ledger, day, last), complaint)
+    found = _read(ledger, day)
+    last = found.last
+    return DayOnRecord(
+        day=day,
+        records=found.records,
+        decisions=found.decisions,
+        events=tuple(reversed(found.kept)),
+        last=last,
+        state=_state(ledger, day, last),
+        complaint="" if last is None else _complaint(ledger, found.first, last),
+    )
 
 
-def _events(ledger: Ledger, day: date) -> tuple[tuple[Event, ...], Event | None]:
-    found: list[Event] = []
+@dataclass
+class _Found:
+    """What was met, newest first."""
+
+    decisions: DecisionTally = field(default_factory=DecisionTally)
+    kept: list[Event] = field(default_factory=list)
+    records: int = 0
+    first: int = 0
     last: Event | None = None
+
+    def add(self, event: Event) -> None:
+        self.records, self.first = self.records + 1, event.sequence
+        self.decisions.add(event)
+        if event.kind in KEPT:
+            self.kept.append(event)
+
+
+def _read(ledger: Ledger, day: date) -> _Found:
+    found = _Found()
     kinds, before = list(EventKind), None
     while page := ledger.recent(kinds, limit=_PAGE, before=before):
         for event in page:
             if event.day > day:
                 continue
-            last = last or event
+            found.last = found.last or event
             if event.day < day:
-                return tuple(reversed(found)), last
-            found.append(event)
+                return found
+            found.add(event)
         before = page[-1].sequence
-    return tuple(reversed(found)), last
+    return found
 
 
-def _complaint(ledger: Ledger, events: tuple[Event, ...], last: Event) -> str:
+def _complaint(ledger: Ledger, first: int, last: Event) -> str:
     """Examine the records of the date, with the one before them."""
-    first = events[0].sequence if events else last.sequence
-    examiner = Examiner(after=max(0, first - 2))
-    for record in examiner.passed(records_of(ledger, after=max(0, first - 2))):
+    after = max(0, (first or last.sequence) - 2)
+    examiner = Examiner(after)
+    for record in examiner.passed(records_of(ledger, after=after)):
         if record.sequence >= last.sequence:
             break
     if examiner.flaw is not None:
