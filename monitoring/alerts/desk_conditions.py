@@ -17,7 +17,14 @@ from risk.calendar import SessionCalendar, SessionStatus
 from risk.fixed_point import from_nano
 from risk.state import RiskState
 
-__all__ = ["DeskRules", "MarkWatch", "feed_look", "order_conditions", "preflight_look"]
+__all__ = [
+    "IN_USE",
+    "DeskRules",
+    "MarkWatch",
+    "feed_look",
+    "order_conditions",
+    "preflight_look",
+]
 
 IN_USE: Final = timedelta(days=7)
 """Bars whose newest is older than this are not in use; the longest closure is shorter."""
