@@ -30,6 +30,7 @@ $(VENV)/test: $(VENV)/runtime requirements/test.txt
 	@touch $@
 
 serve: export MLOPS_ENVIRONMENT ?= development
+serve: export MLOPS__DRAIN_SECONDS ?= 0
 serve: $(VENV)/runtime ## Serve on http://127.0.0.1:8090 in development, on an embedded store
 	$(BIN)/bentoml serve . --host $(HOST) --port $(PORT)
 

@@ -49,28 +49,33 @@ __all__ = [
 ]
 
 _LOGGER = logging.getLogger("usdcop.start")
-_PATIENCE_SECONDS = 10.0
 _RETRY_SECONDS = 0.5
+_TELL_SECONDS = 10.0
 _UNHURRIED_MS = 2_000
 
 
 def trusted_ledger(settings: Settings) -> Ledger:
     """The ledger of a start, once nothing speaks against it.
 
-    While Redis does not answer it is asked again for a few seconds: one that was started a moment
-    ago loads its data, and a busy machine is late with an answer.
+    While Redis does not answer it is asked again for `redis.start_wait_seconds`: where both are
+    started together it may come later, and one that was started a moment ago loads its data.
 
     Raises:
         StoreError: it is damaged, or cannot be opened now.
         ConfigurationError: in production, the server may lose what it acknowledged.
     """
-    deadline = time.monotonic() + (0 if settings.redis.host is None else _PATIENCE_SECONDS)
+    began = told = time.monotonic()
+    longest = 0.0 if settings.redis.host is None else settings.redis.start_wait_seconds
     while True:
         try:
             return _examined(settings)
-        except StoreUnavailable:
-            if time.monotonic() >= deadline:
+        except StoreUnavailable as error:
+            now = time.monotonic()
+            if now >= began + longest:
                 raise
+            if told == began or now >= told + _TELL_SECONDS:
+                _LOGGER.warning("the start waits, at most %g s: %s", began + longest - now, error)
+                told = now
             time.sleep(_RETRY_SECONDS)
 
 

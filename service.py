@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -27,6 +28,7 @@ from api.counts import keep_counts_written
 from api.described import served_document
 from api.day import Day
 from api.dispatch import Dispatch
+from api.drain import Drain
 from api.drift_messages import DriftCheckAnswer, DriftCheckRequest
 from api.drift_runs import DriftRuns
 from api.guard import App, Guard
@@ -117,6 +119,7 @@ def guard(app: App) -> Guard:
         },
         new_request_id=request_ids(),
         answered=count,
+        leaving=lambda: web.state.drain.begun,
     )
 
 
@@ -163,6 +166,8 @@ class DecisionService:
         # What the configuration says of the log is not known before it is read.
         developing = os.environ.get("MLOPS_ENVIRONMENT") == "development"
         write_lines(as_json=not developing, book="", level="INFO")
+        # The first process of a container is not ended by a signal that it does not handle.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             os.environ[DEPLOYMENT] = decide_deployment().to_json()
         except ServiceError as error:
@@ -173,6 +178,7 @@ class DecisionService:
         write_log(deployment().settings)
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_a_fault)
         self.application = serve(deployment())
+        self.drain = web.state.drain = Drain(deployment().settings.drain_seconds)
         self.turns = Turns(at_once=not deployment().settings.redis.host)
         self.handlers = Handlers(self.application, self.turns)
         self.market = MarketHandlers(self.application, self.turns)
@@ -191,8 +197,9 @@ class DecisionService:
     @bentoml.on_startup
     async def settle(self) -> None:
         """Watch the arbiter, and take what was loaded out of the garbage collector's sight."""
+        self.drain.watch()
         self.watches = [
-            asyncio.create_task(stop_when_orphaned(os.getppid())),
+            asyncio.create_task(stop_when_orphaned(os.getppid(), self.drain.stop_now)),
             asyncio.create_task(watch_halt_file(self.handlers.obey_halt_file)),
             asyncio.create_task(watch_alerts(self.application.alerts.tick)),
             asyncio.create_task(keep_counts_written(self.application)),
@@ -204,6 +211,10 @@ class DecisionService:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+
+    async def __is_ready__(self) -> bool:
+        """Whether new connections are welcome; the store may be down all the same."""
+        return not self.drain.begun
 
     @bentoml.on_shutdown
     async def close(self) -> None:

@@ -14,6 +14,8 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+CLOSE: Header = (b"connection", b"close")
+
 REPORTS = frozenset({"/health"})
 """Paths whose 503 is a report of the service's state and no error."""
 
@@ -39,6 +41,7 @@ class Answer:
 
     Args:
         send: of the connection.
+        leaving: whether the caller is to make its next connection elsewhere.
         request_id: goes out as `X-Request-Id`.
         method: of the request.
         path: of the request.
@@ -50,6 +53,7 @@ class Answer:
         "_headers",
         "_held",
         "_kept",
+        "_leaving",
         "_method",
         "_send",
         "allowed_origin",
@@ -64,12 +68,14 @@ class Answer:
         self,
         send: Send,
         *,
+        leaving: Callable[[], bool],
         request_id: str,
         method: str,
         path: str,
         allowed_origin: bytes | None = None,
     ) -> None:
         self._send = send
+        self._leaving = leaving
         self._method = method
         self.started = False
         self._held: Message | None = None
@@ -101,7 +107,7 @@ class Answer:
             if message["status"] >= 400 and not self._is_report(message["status"]):
                 self._held = message
                 return
-            message["headers"] = [*message.get("headers", ()), *self._headers]
+            message["headers"] = [*message.get("headers", ()), *self._own_headers()]
             self.started, self.status = True, message["status"]
         elif message["type"] == "http.response.body":
             if self._held is not None:
@@ -136,12 +142,14 @@ class Answer:
             (b"access-control-allow-headers", b"Authorization, Content-Type"),
             (b"access-control-max-age", b"600"),
         )
-        await self._send(
-            {"type": "http.response.start", "status": 204, "headers": [*allowed, *self._headers]}
-        )
+        headers = [*allowed, *self._own_headers()]
+        await self._send({"type": "http.response.start", "status": 204, "headers": headers})
         await self._send({"type": "http.response.body", "body": b""})
         self.started = self.complete = True
         self.status = 204
+
+    def _own_headers(self) -> tuple[Header, ...]:
+        return (*self._headers, CLOSE) if self._leaving() else self._headers
 
     def _is_report(self, status: int) -> bool:
         return status == 503 and self.path in REPORTS
@@ -159,7 +167,7 @@ class Answer:
         start = {
             "type": "http.response.start",
             "status": status,
-            "headers": [*headers, *described, *self._headers],
+            "headers": [*headers, *described, *self._own_headers()],
         }
         self.started, self.status = True, status
         await self._send(start)

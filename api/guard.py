@@ -50,6 +50,7 @@ class Guard:
         answered: is told of each request once its answer is out: its route as `ROUTES` has it
             (few, whatever paths are asked for), the status, and the seconds since its head came.
             An answer that never began, since the client went away or time ran out, is a 499.
+        leaving: whether callers are to make their next connection elsewhere.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Guard:
         body_seconds: float = 4.0,
         new_request_id: Callable[[], str],
         answered: Callable[[str, int, float], None] | None = None,
+        leaving: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app = app
         self._access = access
@@ -70,6 +72,7 @@ class Guard:
         self._body_seconds = body_seconds
         self._new_request_id = new_request_id
         self._answered = answered
+        self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: HTTP is guarded, websockets are closed, the lifespan passes."""
@@ -88,6 +91,7 @@ class Guard:
         origin = headers.get(b"origin")
         answer = Answer(
             send,
+            leaving=self._leaving,
             request_id=request_id,
             method=scope["method"],
             path=path,

@@ -480,6 +480,8 @@ class RedisSettings(Section):
     """Name or address; none: the embedded store at `state_path`."""
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 6379
     """Where it listens."""
+    start_wait_seconds: Annotated[Number, Field(ge=0.0, le=3600.0)] = 60.0
+    """How long a start waits for a server that does not answer yet."""
     password: SecretStr | None = None
     """None: the server asks for none."""
     db: NonNegativeInt = 0
@@ -576,6 +578,9 @@ class Settings(Section):
     """A file whose existence halts the book, wherever a service sees it; its content is nothing."""
     acknowledged_path: str = "var/acknowledged"
     """Folder that remembers the highest event that this host was acknowledged, by store."""
+    drain_seconds: Annotated[Number, Field(ge=0.0, le=60.0)] = 6.0
+    """How long a service that was asked to stop goes on answering while `/readyz` is 503, so that
+    balancers turn away first."""
     max_batch_size: PositiveInt = 4096
     """Rows that one batch request may hold."""
 

@@ -122,6 +122,9 @@ class Scheduler:
         self._calling = True
         try:
             await self._run()
+        except asyncio.CancelledError:
+            if self._look is not None:
+                raise
         except Exception:  # the edge of a background run: logged, and due again next time
             _LOGGER.exception("a %s could not be made", self._what)
         finally:

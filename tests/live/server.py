@@ -158,6 +158,8 @@ def environment(folder: Path, variables: Mapping[str, str] | None = None) -> dic
         # A look before the session goes on record: tests count what is there.
         "MLOPS__DAY__PREFLIGHT_MINUTES": "0",
         "MLOPS__DAY__CLOSE_REPORT_MINUTES": "0",
+        "MLOPS__DRAIN_SECONDS": "0",
+        "MLOPS__REDIS__START_WAIT_SECONDS": "10",
         **(variables or {}),
     }
 

@@ -1,0 +1,97 @@
+"""How a worker leaves: it says so first, and goes on answering until nobody asks it any more.
+
+uvicorn stops at once when it is told to: it closes the connections that are idle at that moment,
+and a request that was on its way over one of them gets no answer. So SIGTERM begins a drain.
+While it lasts `/readyz` is 503, so that balancers send nothing new, and every answer says
+`Connection: close`, so that a caller makes its next connection elsewhere. Only then uvicorn is
+told. A second SIGTERM ends the drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from contextlib import suppress
+from typing import Final
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import uvicorn
+
+__all__ = ["Drain"]
+
+_LOGGER = logging.getLogger("usdcop.api")
+
+_MOST_UNDER_WAY_SECONDS: Final = 7
+"""How long uvicorn waits for answers that are under way: BentoML cuts requests off after 5 s. What
+is left then is a client that does not read its answer."""
+
+
+class Drain:
+    """The drain of one worker.
+
+    Args:
+        seconds: that it lasts.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._server: uvicorn.Server | None = None
+        self._end: asyncio.TimerHandle | None = None
+        self.begun = False
+
+    def watch(self) -> None:
+        """Take SIGTERM over from uvicorn. Called on its event loop, once it has begun to serve.
+
+        Where no uvicorn handles it, as in a test, nothing changes.
+        """
+        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        if isinstance(server, uvicorn.Server):
+            self._server = server
+            # BentoML's arbiter would wait for a day.
+            server.config.timeout_graceful_shutdown = _MOST_UNDER_WAY_SECONDS
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._asked)
+
+    def stop_now(self) -> None:
+        """Stop without a drain."""
+        self.begun = True
+        if self._end is not None:
+            self._end.cancel()
+        if self._server is not None:
+            if _is_alone():
+                _refuse_connections(self._server)
+            self._server.handle_exit(signal.SIGTERM, None)
+
+    def _asked(self) -> None:
+        if self.begun or self._seconds == 0:
+            self.stop_now()
+            return
+        self.begun = True
+        _LOGGER.info("stopping: not ready from now on, and answering for %g s", self._seconds)
+        self._end = asyncio.get_running_loop().call_later(self._seconds, self.stop_now)
+
+
+def _is_alone() -> bool:
+    """Whether no other worker of the same arbiter listens on the same socket."""
+    command = psutil.Process().cmdline()[:4]
+    for sibling in psutil.Process(os.getppid()).children():
+        with suppress(psutil.Error):
+            if sibling.pid != os.getpid() and sibling.cmdline()[:4] == command:
+                return False
+    return True
+
+
+def _refuse_connections(server: uvicorn.Server) -> None:
+    """Let no connection begin that nobody will serve.
+
+    The arbiter holds the listening socket too, and closes it when its workers are gone. Until then
+    the system would accept connections on its behalf, and reset them at the end.
+    """
+    same = [os.dup(each.fileno()) for known in server.servers for each in known.sockets]
+    for listening in server.servers:
+        listening.close()
+    for number in same:
+        with socket.socket(fileno=number) as listener, suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
