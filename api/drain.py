@@ -75,8 +75,12 @@ class Drain:
 
 def _is_alone() -> bool:
     """Whether no other worker of the same arbiter listens on the same socket."""
-    command = psutil.Process().cmdline()[:4]
-    for sibling in psutil.Process(os.getppid()).children():
+    try:
+        command = psutil.Process().cmdline()[:4]
+        siblings = psutil.Process(os.getppid()).children()
+    except psutil.Error:
+        return False
+    for sibling in siblings:
         with suppress(psutil.Error):
             if sibling.pid != os.getpid() and sibling.cmdline()[:4] == command:
                 return False

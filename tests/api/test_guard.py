@@ -800,3 +800,20 @@ class TestFaults:
 
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(run())
+
+
+def test_a_service_that_leaves_sends_callers_elsewhere_with_every_answer() -> None:
+    leaving = [False]
+    guard = Guard(
+        router(),
+        access=access(),
+        max_body_bytes=LIMIT,
+        new_request_id=lambda: "request",
+        leaving=lambda: leaving[0],
+    )
+    client = Client(guard)
+    asked = {"/v1/models": VIEWER, "/v1/nothing": VIEWER, "/v1/decisions/1": {}}
+    for leaving[0], told in ((False, None), (True, "close")):
+        answers = [client("GET", path, headers=headers) for path, headers in asked.items()]
+        assert [answer.status_code for answer in answers] == [200, 404, 401]
+        assert {answer.headers.get("connection") for answer in answers} == {told}

@@ -262,7 +262,7 @@ def test_what_is_wrong_stops_the_start_with_one_line_and_no_crash_loop(
 
 def refused_start(folder: Path, variables: dict[str, str]) -> str:
     """The one line that a service says which does not start."""
-    server = Server(folder, variables)
+    server = Server(folder, {**variables, "MLOPS__REDIS__START_WAIT_SECONDS": "0"})
     server.launch()
     try:
         assert server.process.wait(60) != 0
