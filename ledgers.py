@@ -74,7 +74,7 @@ def trusted_ledger(settings: Settings) -> Ledger:
             if now >= began + longest:
                 raise
             if told == began or now >= told + _TELL_SECONDS:
-                _LOGGER.warning("the start waits, at most %g s: %s", began + longest - now, error)
+                _LOGGER.warning("the start waits, at most %.0f s: %s", began + longest - now, error)
                 told = now
             time.sleep(_RETRY_SECONDS)
 

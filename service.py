@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from itertools import count
+from threading import current_thread, main_thread
 from typing import Any
 
 import bentoml
@@ -167,7 +168,8 @@ class DecisionService:
         developing = os.environ.get("MLOPS_ENVIRONMENT") == "development"
         write_lines(as_json=not developing, book="", level="INFO")
         # The first process of a container is not ended by a signal that it does not handle.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        if current_thread() is main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             os.environ[DEPLOYMENT] = decide_deployment().to_json()
         except ServiceError as error:

@@ -59,7 +59,7 @@ class Drain:
         self.begun = True
         if self._end is not None:
             self._end.cancel()
-        if self._server is not None:
+        if self._server is not None and not self._server.should_exit:
             if _is_alone():
                 _refuse_connections(self._server)
             self._server.handle_exit(signal.SIGTERM, None)

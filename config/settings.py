@@ -480,8 +480,6 @@ class RedisSettings(Section):
     """Name or address; none: the embedded store at `state_path`."""
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 6379
     """Where it listens."""
-    start_wait_seconds: Annotated[Number, Field(ge=0.0, le=3600.0)] = 60.0
-    """How long a start waits for a server that does not answer yet."""
     password: SecretStr | None = None
     """None: the server asks for none."""
     db: NonNegativeInt = 0
@@ -490,6 +488,8 @@ class RedisSettings(Section):
     """How long one call may take. A call that is not answered is made once more, for a third of
     it; then every call fails at once until the server is back. A decision waits for 200 ms with
     the default."""
+    start_wait_seconds: Annotated[Number, Field(ge=0.0, le=3600.0)] = 60.0
+    """How long a start waits for a server that does not answer yet."""
 
     @field_serializer("password", when_used="json-unless-none")
     def _hidden_unless_revealed(self, value: SecretStr, info: FieldSerializationInfo) -> str:

@@ -70,7 +70,7 @@ def bars() -> dict[str, Any]:
     newest = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
     newest -= timedelta(minutes=newest.minute % 5)
     row = {"open": 4000.0, "high": 4001.0, "low": 3999.0, "close": 4000.5}
-    return {"bars": [{"timestamp": newest.isoformat(), **row}]}
+    return {"bars": [{"time": newest.isoformat(), **row}]}
 
 
 def test_what_is_under_way_at_sigterm_is_answered_and_on_record(
