@@ -29,6 +29,9 @@ _MOST_UNDER_WAY_SECONDS: Final = 7
 is left then is a client that does not read its answer."""
 
 
+_LAST_REQUESTS_SECONDS: Final = 0.2
+
+
 class Drain:
     """The drain of one worker.
 
@@ -40,6 +43,7 @@ class Drain:
         self._seconds = seconds
         self._server: uvicorn.Server | None = None
         self._end: asyncio.TimerHandle | None = None
+        self._closing = False
         self.begun = False
 
     def watch(self) -> None:
@@ -59,10 +63,14 @@ class Drain:
         self.begun = True
         if self._end is not None:
             self._end.cancel()
-        if self._server is not None and not self._server.should_exit:
-            if _is_alone():
-                _refuse_connections(self._server)
-            self._server.handle_exit(signal.SIGTERM, None)
+        if self._server is None or self._closing:
+            return
+        self._closing = True
+        if _is_alone():
+            _refuse_connections(self._server)
+        # A connection that was accepted just now is not idle: its request is on its way.
+        loop, stop = asyncio.get_running_loop(), self._server.handle_exit
+        loop.call_later(_LAST_REQUESTS_SECONDS, stop, signal.SIGTERM, None)
 
     def _asked(self) -> None:
         if self.begun or self._seconds == 0:

@@ -121,7 +121,9 @@ def test_under_load_callers_are_answered_until_they_are_refused_and_all_is_on_re
     with service_on(store, tmp_path, variables=draining) as server:
         router = asyncio.run(driven(server))
     assert len(router.seconds) > 50
-    assert [line for line in router.failed if "ConnectionRefusedError" not in line] == []
+    # These callers do not look at /readyz: a connection that the system has taken, and the service
+    # not yet, is reset in the moment in which the service closes its socket.
+    assert all("Refused" in line or "Reset" in line for line in router.failed), router.failed
     assert router.journal.violations == []
     with closing(store.opened()) as ledger:
         assert_on_record_once(ledger, router.journal)
