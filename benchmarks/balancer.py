@@ -86,15 +86,17 @@ class Balancer:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        backend = None
         try:
             backend = await self._connected()
             if backend is not None:
                 await asyncio.gather(_pass(reader, backend[1]), _pass(backend[0], writer))
-                backend[1].close()
         except asyncio.CancelledError:
             return  # the balancer ends, and with it the connection
         finally:
             writer.close()
+            if backend is not None:
+                backend[1].close()
             self._tasks.discard(task)
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
