@@ -26,8 +26,8 @@ from api.access import Access, check_access
 from api.alert_handlers import AlertHandlers, watch_alerts
 from api.alert_messages import AcknowledgeAnswer, AcknowledgeRequest
 from api.counts import keep_counts_written
-from api.described import served_document
 from api.day import Day
+from api.described import served_document
 from api.dispatch import Dispatch
 from api.drain import Drain
 from api.drift_messages import DriftCheckAnswer, DriftCheckRequest
