@@ -6,6 +6,7 @@ EXPORT_VENV ?= .venv-export
 HOST ?= 127.0.0.1
 PORT ?= 8090
 BIN := $(VENV)/bin
+COMMA := ,
 INSTALL := install --quiet --disable-pip-version-check --no-deps
 
 # Nobody is told that this was run.
@@ -13,10 +14,10 @@ export BENTOML_DO_NOT_TRACK := true
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve replay test check bench bench-quick lint types bundle image export-env train-demo lock clean
+.PHONY: help serve replay test check bench bench-quick lint types bundle image image-buildah export-env train-demo lock clean
 
 help: ## What can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/runtime: requirements/runtime.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 12) else "Python 3.11 or 3.12 is needed, this is %d.%d: make PYTHON=..." % sys.version_info[:2])'
@@ -64,8 +65,15 @@ bench-quick: $(VENV)/test ## Print the figures of serving in under a minute, rou
 bundle: $(VENV)/runtime ## Build a Bento with the live versions of the models pinned in it
 	$(BIN)/usdcop bundle
 
-image: bundle ## Build a container image of the newest Bento (needs Docker)
-	$(BIN)/bentoml containerize usdcop:latest
+# BentoML reads the template of a Dockerfile only below the working directory, and copies it to TMPDIR.
+image: bundle ## Build a container image of the newest Bento (needs Docker; PIP_CONFIG=pip.conf for another index)
+	cd "$${TMPDIR:-/tmp}" && bentoml=$(abspath $(BIN))/bentoml && \
+		version=$$(basename "$$($$bentoml get usdcop:latest --output path)") && \
+		$$bentoml containerize usdcop:latest --image-tag usdcop:$$version --image-tag usdcop:latest \
+			$(if $(PIP_CONFIG),--opt secret=id=pip$(COMMA)src=$(abspath $(PIP_CONFIG)))
+
+image-buildah: bundle ## The same without Docker (needs Debian 12, root, buildah, debootstrap)
+	deploy/buildah.sh
 
 export-env: $(EXPORT_VENV)/export ## torch and stable-baselines3, for `usdcop export` and training
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -48,7 +49,8 @@ def build_bento(project: Path, versions: Mapping[str, str]) -> str:
         pinned = Path(folder) / "bentofile.yaml"
         pinned.write_text(json.dumps(options))  # which is YAML too
         try:
-            bento = bentoml.bentos.build_bentofile(str(pinned), build_ctx=str(project))
-        except BentoMLException as error:
+            with contextlib.chdir(project):  # below it, BentoML reads the Dockerfile's template
+                bento = bentoml.bentos.build_bentofile(str(pinned), build_ctx=str(project))
+        except (BentoMLException, ValueError) as error:
             raise ConfigurationError(f"the Bento cannot be built: {error}") from error
     return str(bento.tag)
