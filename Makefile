@@ -12,6 +12,7 @@ INSTALL := install --quiet --disable-pip-version-check --no-deps
 # Nobody is told that this was run.
 export BENTOML_DO_NOT_TRACK := true
 export DO_NOT_TRACK := 1
+export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help serve replay test check bench bench-quick lint types bundle image image-buildah export-env train-demo lock clean

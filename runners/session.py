@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from errors import InferenceFault, ModelError, ModelNotFound
 from runners.layout import TensorSpec
+
+# From 1.29 on it sends names and hashes of models to its maker, unless told before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
 
 __all__ = ["OnnxSession", "class_columns"]
 

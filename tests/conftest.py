@@ -20,6 +20,7 @@ atexit.register(shutil.rmtree, SESSION_HOME, ignore_errors=True)
 os.environ["BENTOML_HOME"] = str(SESSION_HOME)
 os.environ["BENTOML_DO_NOT_TRACK"] = "true"
 os.environ["DO_NOT_TRACK"] = "1"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: E402
 from bentoml._internal.models import ModelStore as BentoFolder  # noqa: E402

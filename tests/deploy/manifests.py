@@ -36,6 +36,8 @@ GIVEN = {
 
 Document = dict[str, Any]
 
+CONFIG: Document = DecisionService.config  # type: ignore[attr-defined]  # the decorator adds it
+
 
 def compose() -> Document:
     """The compose file, with its variables as they are written."""
@@ -110,13 +112,13 @@ def state_folder() -> str:
 
 def served_port() -> int:
     """The port that the service listens on."""
-    port: int = DecisionService.config["http"]["port"]
+    port: int = CONFIG["http"]["port"]
     return port
 
 
 def request_seconds() -> int:
     """How long a request may take, and so how long a stop waits for one."""
-    seconds: int = DecisionService.config["traffic"]["timeout"]
+    seconds: int = CONFIG["traffic"]["timeout"]
     return seconds
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,3 +57,22 @@ def test_a_row_of_another_length_is_a_fault(width: int) -> None:
     session = OnnxSession(FOLDER / "ppo_usdcop_v3.onnx")
     with pytest.raises(InferenceFault, match="failed"):
         session.run(["probabilities"], np.zeros((1, width), np.float32))
+
+
+def test_the_runtime_tells_its_maker_nothing(tmp_path: Path) -> None:
+    model = FOLDER / "ppo_usdcop_v3.onnx"
+    program = (
+        "from pathlib import Path; from runners.session import OnnxSession; "
+        f"OnnxSession(Path({str(model)!r}))"
+    )
+    kept = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=model.parents[2],
+        env={**environment, "HOME": str(tmp_path)},
+        check=True,
+        timeout=60,
+    )
+    # It would keep there what it is about to send, and the name that it gave this machine.
+    assert list(tmp_path.rglob("*")) == []
