@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from api.access import OPEN, ROUTES
+from tests.deploy.manifests import served_port, state_folder, urls_in
 from tests.live.server import ALL_DAY, ROOT, Server, environment, post
 from tests.live.test_routes import CONFIDENT, MODELS
 
@@ -50,6 +52,32 @@ def test_a_bento_holds_the_service_and_nothing_of_the_workshop(built: tuple[Path
     requirements = (bento / "env" / "python" / "requirements.txt").read_text()
     assert "--hash=sha256:" in requirements
     assert "index-url" not in requirements
+
+
+def test_its_image_can_build_nothing_and_runs_as_a_user_who_can_change_nothing(
+    built: tuple[Path, str],
+) -> None:
+    dockerfile = (contents(*built) / "env" / "docker" / "Dockerfile").read_text()
+    *_, last_stage = dockerfile.split("\nFROM ")
+    before, _, after = last_stage.partition("\nUSER bentoml\n")
+    assert [tool for tool in ("apt-get", "build-essential", "pip install") if tool in before] == []
+    assert "--chown" not in before
+    assert "RUN" not in after
+    assert [each for each in urls_in(dockerfile) if "127.0.0.1" not in each] == []
+
+
+def test_its_image_tells_nobody_and_says_where_it_answers_and_what_it_keeps(
+    built: tuple[Path, str],
+) -> None:
+    lines = (contents(*built) / "env" / "docker" / "Dockerfile").read_text().splitlines()
+    for untold in ("BENTOML_DO_NOT_TRACK=true", "DO_NOT_TRACK=1", "ORT_DISABLE_TELEMETRY=1"):
+        name, _, _ = untold.partition("=")
+        assert {f"ARG {untold}", f"ENV {name}=${name}"} <= set(lines)
+    assert [line for line in lines if line.startswith("EXPOSE")] == [f"EXPOSE {served_port()}"]
+    assert [line for line in lines if line.startswith("VOLUME")] == [f"VOLUME {state_folder()}"]
+    (asked,) = urls_in("\n".join(lines))
+    assert asked.startswith(f"http://127.0.0.1:{served_port()}/")
+    assert ROUTES[f"GET /{asked.rpartition('/')[2]}"] is OPEN
 
 
 def test_a_bento_serves_the_models_that_it_was_built_with(built: tuple[Path, str]) -> None:
