@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+import yaml
 
 from api.access import OPEN, ROUTES
 from config.settings import Environment
@@ -116,6 +117,14 @@ def test_what_is_mounted_of_the_repository_is_there() -> None:
     sources = {source for name in SERVICES for source, *_ in mounts(name) if "/" in source}
     assert "../config/mlops.yaml" in sources
     assert [source for source in sorted(sources) if not (DEPLOY / source).exists()] == []
+
+
+def test_grafana_looks_for_its_dashboards_where_they_are_mounted() -> None:
+    targets = {source: target for source, target, *_ in mounts("grafana")}
+    providers = DEPLOY / "grafana" / "provisioning" / "dashboards"
+    described = [yaml.safe_load(file.read_text()) for file in sorted(providers.glob("*.y*ml"))]
+    paths = {each["options"]["path"] for one in described for each in one["providers"]}
+    assert paths == {targets["./grafana/dashboards"]}
 
 
 def test_configuration_and_state_lie_where_the_service_looks_for_them() -> None:

@@ -30,8 +30,9 @@ from tests.deploy.manifests import (
 )
 
 VERSIONS = ("1.29", "1.32", kubernetes_validate.latest_version())
-CLOSING_SECONDS = 15
-"""What a worker may take to close, after the requests under way."""
+DRAIN_SECONDS, CLOSING_SECONDS = 6, 7
+"""How long a worker goes on answering once it is to stop, and what it may take to close after the
+requests under way."""
 RESIDENT_MB = 250 + 100
 """A worker's target of the design, and the process that watches over it."""
 
@@ -156,10 +157,13 @@ def test_only_a_process_that_hangs_is_restarted() -> None:
 def test_a_pod_ends_only_after_its_requests() -> None:
     command, pause = container()["lifecycle"]["preStop"]["exec"]["command"]
     assert command == "sleep"
-    probe = container()["readinessProbe"]
-    assert int(pause) >= probe["periodSeconds"]
-    needed = int(pause) + request_seconds() + CLOSING_SECONDS
+    needed = int(pause) + DRAIN_SECONDS + request_seconds() + CLOSING_SECONDS
     assert needed <= pod()["terminationGracePeriodSeconds"]
+
+
+def test_a_pod_that_leaves_is_known_not_to_be_ready_before_it_refuses() -> None:
+    probe = container()["readinessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] < DRAIN_SECONDS
 
 
 def test_a_pod_has_no_rights_and_writes_only_to_its_volumes() -> None:
