@@ -33,8 +33,8 @@ VERSIONS = ("1.29", "1.32", kubernetes_validate.latest_version())
 DRAIN_SECONDS, CLOSING_SECONDS = 6, 7
 """How long a worker goes on answering once it is to stop, and what it may take to close after the
 requests under way."""
-RESIDENT_MB = 250 + 100
-"""A worker's target of the design, and the process that watches over it."""
+RESIDENT_MB = 250 + 160
+"""What a worker may be, and the process that watches over it was measured as."""
 
 LABELS = {"app.kubernetes.io/name": "usdcop"}
 
