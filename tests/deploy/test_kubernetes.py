@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from api.access import OPEN, ROUTES
-from config.load import DEFAULT_FILE
+from config.load import DEFAULT_FILE, load_settings
 from config.settings import Environment
 from tests.deploy.manifests import (
     BASE,
@@ -30,9 +30,10 @@ from tests.deploy.manifests import (
 )
 
 VERSIONS = ("1.29", "1.32", kubernetes_validate.latest_version())
-DRAIN_SECONDS, CLOSING_SECONDS = 6, 7
-"""How long a worker goes on answering once it is to stop, and what it may take to close after the
-requests under way."""
+DRAIN_SECONDS = load_settings({}).settings.drain_seconds
+"""How long a worker goes on answering once it is to stop."""
+CLOSING_SECONDS = 7
+"""What it may take to close after the requests under way."""
 RESIDENT_MB = 250 + 160
 """What a worker may be, and the process that watches over it was measured as."""
 
