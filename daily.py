@@ -60,13 +60,13 @@ def daily_lease(documents: Documents, name: str) -> Lease:
 
 def preflight_schedule(settings: Settings) -> DailySchedule | None:
     """When the look before a session is due; None where it is made by command only."""
-    minutes = settings.day.preflight_minutes
+    minutes = settings.desk.preflight_minutes
     return _schedule(settings, Edge.START, -minutes) if minutes else None
 
 
 def close_schedule(settings: Settings) -> DailySchedule | None:
     """When the report after a session is due; None where it is made by command only."""
-    minutes = settings.day.close_report_minutes
+    minutes = settings.desk.close_report_minutes
     return _schedule(settings, Edge.END, minutes) if minutes else None
 
 

@@ -34,7 +34,7 @@ def preflight_work(application: Application, schedule: Schedule) -> DailyWork:
         session = session_of(calendar.day(tick.at), settings.trading_hours, calendar)
         return session is not None and now <= session.ends_at
 
-    looker = Looker(application, ACTOR, send=settings.day.preflight_test_alert)
+    looker = Looker(application, ACTOR, send=settings.desk.preflight_test_alert)
     return DailyWork(
         "preflight",
         schedule,
@@ -48,7 +48,7 @@ def preflight_work(application: Application, schedule: Schedule) -> DailyWork:
 def close_work(application: Application, schedule: Schedule) -> DailyWork:
     """The report of a day: late, as long as the day is recent."""
     calendar = application.desk.calendar
-    late = timedelta(hours=application.settings.day.close_report_late_hours)
+    late = timedelta(hours=application.settings.desk.close_report_late_hours)
     return DailyWork(
         "close report",
         schedule,

@@ -35,7 +35,7 @@ __all__ = [
     "Algorithm",
     "CacheSettings",
     "CalendarSettings",
-    "DaySettings",
+    "DeskSettings",
     "EnsembleSettings",
     "EnsembleStrategy",
     "Environment",
@@ -458,7 +458,7 @@ class AlertSettings(Section):
         return value.get_secret_value() if info.context == REVEAL_SECRETS else str(value)
 
 
-class DaySettings(Section):
+class DeskSettings(Section):
     """What is done once a day: a look before the session, a report after it."""
 
     preflight_minutes: Annotated[int, Field(strict=True, ge=0, le=720)] = 15
@@ -568,7 +568,7 @@ class Settings(Section):
     market: MarketSettings = MarketSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     alerts: AlertSettings = AlertSettings()
-    day: DaySettings = DaySettings()
+    desk: DeskSettings = DeskSettings()
     redis: RedisSettings = RedisSettings()
     access: AccessSettings = AccessSettings()
     logging: LoggingSettings = LoggingSettings()

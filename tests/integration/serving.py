@@ -174,8 +174,8 @@ def _set_environment(patch: pytest.MonkeyPatch, folder: Path, variables: Mapping
         # Checks are made when real time has it, by processes with a clock of their own.
         "MLOPS__MONITORING__ENABLE_DRIFT_DETECTION": "false",
         # Nor is anything else begun by real time: a look before the session goes on record.
-        "MLOPS__DAY__PREFLIGHT_MINUTES": "0",
-        "MLOPS__DAY__CLOSE_REPORT_MINUTES": "0",
+        "MLOPS__DESK__PREFLIGHT_MINUTES": "0",
+        "MLOPS__DESK__CLOSE_REPORT_MINUTES": "0",
         # BentoML's metrics are for processes of their own: they name a folder at import.
         "BENTOML_CONFIG_OVERRIDES": json.dumps(
             {"services": {"usdcop": {"metrics": {"enabled": False}}}}

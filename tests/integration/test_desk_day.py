@@ -190,7 +190,7 @@ def test_all_replicas_together_look_once_before_a_session_and_report_once_after_
 
 
 def test_a_report_that_was_missed_is_sent_at_the_next_start_and_an_old_one_is_not() -> None:
-    late = {"MLOPS__DAY__CLOSE_REPORT_LATE_HOURS": "18"}
+    late = {"MLOPS__DESK__CLOSE_REPORT_LATE_HOURS": "18"}
     for hours, sent in ((17, ["2026-03-02"]), (19, [])):
         with running(late, clock=SteppedClock(BEFORE)) as service:
             service.clock.now = AFTER + timedelta(hours=hours)
@@ -290,8 +290,8 @@ def _away() -> list[Any]:
 
 def test_a_service_that_starts_does_what_its_day_has_missed_and_lists_it(tmp_path: Path) -> None:
     variables = {
-        "MLOPS__DAY__PREFLIGHT_MINUTES": "15",
-        "MLOPS__DAY__CLOSE_REPORT_MINUTES": "10",
+        "MLOPS__DESK__PREFLIGHT_MINUTES": "15",
+        "MLOPS__DESK__CLOSE_REPORT_MINUTES": "10",
         "MLOPS__ALERTS__QUIET_MINUTES": "0.01",
     }
     clock = SteppedClock()

@@ -156,8 +156,8 @@ def environment(folder: Path, variables: Mapping[str, str] | None = None) -> dic
         "DO_NOT_TRACK": "1",
         "MLOPS_ENVIRONMENT": "development",
         # A look before the session goes on record: tests count what is there.
-        "MLOPS__DAY__PREFLIGHT_MINUTES": "0",
-        "MLOPS__DAY__CLOSE_REPORT_MINUTES": "0",
+        "MLOPS__DESK__PREFLIGHT_MINUTES": "0",
+        "MLOPS__DESK__CLOSE_REPORT_MINUTES": "0",
         "MLOPS__DRAIN_SECONDS": "0",
         "MLOPS__REDIS__START_WAIT_SECONDS": "10",
         **(variables or {}),

@@ -59,7 +59,7 @@ def test_two_workers_look_once_and_are_silent_when_the_ledger_is_gone(tmp_path: 
                 f"http://127.0.0.1:{watching.server_address[1]}/{SECRET}"
             ),
             "MLOPS__ALERTS__HEARTBEAT_SECONDS": "1",
-            "MLOPS__DAY__PREFLIGHT_MINUTES": "15",
+            "MLOPS__DESK__PREFLIGHT_MINUTES": "15",
         }
         with Server(tmp_path, variables) as server, server.client() as client:
             eventually(lambda: NOT_ARMED in listener.titles)
