@@ -21,7 +21,14 @@ from risk.verdict import RiskStatus, Verdict
 from runners.ensemble import ENSEMBLE_NAME, ModelOutput, Prediction
 from runners.signal import ACTIONS, Signal
 
-__all__ = ["Judged", "batch_row", "decision_answer", "system_error_answer", "system_error_row"]
+__all__ = [
+    "Judged",
+    "batch_row",
+    "decision_answer",
+    "system_error_answer",
+    "system_error_row",
+    "told_checks",
+]
 
 _NOTHING_KNOWN = dict.fromkeys((action.value for action in ACTIONS), 0.0)
 
@@ -84,7 +91,7 @@ def decision_answer(
         "approved": judged.approved,
         "risk_status": str(judged.status),
         "reasons": list(judged.verdict.reasons) if checked else [],
-        "checks": _checks(judged.verdict) if checked else [],
+        "checks": told_checks(judged.verdict) if checked else [],
         "action_probs": _probabilities(prediction.probabilities[0]),
         "model_name": prediction.model_name,
         "models": [_model(output) for output in prediction.outputs],
@@ -189,7 +196,8 @@ def _valid_until(judged: Judged, limits: RiskLimits, now: datetime) -> str | Non
     return timestamp(min(now + timedelta(seconds=limits.approval_ttl_seconds), ends_at))
 
 
-def _checks(verdict: Verdict) -> list[dict[str, Any]]:
+def told_checks(verdict: Verdict) -> list[dict[str, Any]]:
+    """What each rule found, in their order, as JSON values."""
     return [
         {
             "check": name,

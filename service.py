@@ -35,6 +35,8 @@ from api.drift_runs import DriftRuns
 from api.guard import App, Guard
 from api.halts import watch_halt_file
 from api.handlers import Handlers
+from api.live import LiveFeed
+from api.live_sections import LiveSections
 from api.market_handlers import MarketHandlers
 from api.market_messages import (
     MacroAnswer,
@@ -62,6 +64,7 @@ from api.messages import (
 )
 from api.orphan import stop_when_orphaned
 from api.routes import post_routes
+from api.stopping import on_stop_signal
 from api.turns import Turns
 from api.web import create_web
 from application import Application
@@ -195,6 +198,8 @@ class DecisionService:
         web.state.drift = self.drift
         web.state.document = cache(lambda: document_of(self.application))
         self.day = Day(self.application)
+        sections = LiveSections(self.application, self.drift)
+        self.live = web.state.live = LiveFeed(sections.look, sections.about())
 
     @bentoml.on_startup
     async def settle(self) -> None:
@@ -209,6 +214,7 @@ class DecisionService:
         if self.scheduler is not None:
             self.scheduler.start()
         self.day.start()
+        self.forget_signals = on_stop_signal(self.live.end, asyncio.get_running_loop())
         # Walking a large heap is what makes single requests wait for 40 to 110 ms.
         gc.collect()
         gc.freeze()
@@ -221,6 +227,8 @@ class DecisionService:
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Finish what is under way and close the ledger."""
+        self.live.end()
+        self.forget_signals()
         for watch in self.watches:
             watch.cancel()
         if self.scheduler is not None:

@@ -62,6 +62,7 @@ ROUTES: Mapping[str, Role | None] = MappingProxyType(
         "POST /v1/drift/check": Role.TRADER,
         "GET /v1/alerts": Role.VIEWER,
         "GET /v1/preflight": Role.VIEWER,
+        "GET /v1/live": Role.VIEWER,
         "POST /v1/alerts/acknowledge": Role.TRADER,
         "GET /v1/models": Role.VIEWER,
         "GET /v1/metrics": Role.VIEWER,

@@ -106,8 +106,9 @@ class Guard:
             await self._failed(scope, answer, error, FAULT)
         finally:
             if self._answered is not None:
-                seconds = time.perf_counter() - began
-                self._answered(self._access.route(path), answer.status, seconds)
+                # A stream is answered when it begins, and counted when it ends.
+                ended = scope.get("state", {}).get("answered_at") or time.perf_counter()
+                self._answered(self._access.route(path), answer.status, ended - began)
 
     async def _failed(
         self, scope: Scope, answer: Answer, error: Exception, failure: Failure

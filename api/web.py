@@ -15,22 +15,26 @@ from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter, ValidationError
 
 from api.alert_handlers import told_alerts
+from api.dashboard import dashboard, page_file
 from api.drift_routes import DRIFT_ROUTES
 from api.failures import failure_of
 from api.fields import TIME_IN_WORDS, Time
+from api.live import live
 from api.page import docs, page
 from api.repeated import refuse_repeated_query
 from api.vectors import features_at
 from application import Application
+from desk import Desk
 from errors import InvalidRequest, NotFound, ServiceError, StoreError
 from features.cache import CachedVector
 from features.reference import Reference
 from features.state_features import BookValues, filled, without_state
 from observation import decoded_vector
 from risk.events import Event, EventKind, timestamp
+from risk.state import RiskState
 from risk.summary import Summary
 
-__all__ = ["create_web"]
+__all__ = ["create_web", "listed_decision", "models", "summary_of", "told_health"]
 
 
 async def _application(request: Request) -> Application:
@@ -57,6 +61,8 @@ def create_web() -> FastAPI:
     web.add_exception_handler(ServiceError, _failed)
     for path, route in ROUTES.items():
         web.add_api_route(path, route, methods=["GET"], tags=["What the service knows"])
+    for path, route in PAGE_ROUTES.items():
+        web.add_api_route(path, route, methods=["GET"], include_in_schema=False)
     return web
 
 
@@ -67,6 +73,12 @@ async def _failed(_: Request, error: Exception) -> Response:
 
 def health(application: App) -> JSONResponse:
     """Whether the service works, part by part; runs no inference."""
+    content = told_health(application)
+    return JSONResponse(content, 503 if content["status"] == "unhealthy" else 200)
+
+
+def told_health(application: Application) -> dict[str, Any]:
+    """How the service stands, part by part, as JSON values."""
     components: dict[str, Any] = {
         "models": {"status": "healthy", "loaded": len(application.runners)},
         **_book_health(application),
@@ -75,13 +87,12 @@ def health(application: App) -> JSONResponse:
         **_alerts_health(application),
     }
     status = max((part["status"] for part in components.values()), key=_GRAVITY.index)
-    content = {
+    return {
         "status": status,
         "components": components,
         "environment": application.settings.environment.value,
         "timestamp": timestamp(application.desk.clock()),
     }
-    return JSONResponse(content, 503 if status == "unhealthy" else 200)
 
 
 def _cache_health(application: Application) -> dict[str, Any]:
@@ -149,9 +160,13 @@ def _configuration_health(application: Application, recorded: str | None) -> dic
 def risk_summary(application: App) -> dict[str, Any]:
     """Why an entry or an exit would pass now or not, each limit's use, who halted what."""
     desk = application.desk
-    now = desk.clock()
-    state = desk.ledger.head().state
-    summary = Summary(
+    summary = summary_of(desk, desk.ledger.head().state, desk.clock())
+    return {"book": application.settings.book, **summary.to_json()}
+
+
+def summary_of(desk: Desk, state: RiskState, now: datetime) -> Summary:
+    """The limits at an instant, in a state of the book."""
+    return Summary(
         state=state,
         limits=desk.act(now, "").limits(state),
         session=desk.calendar.status(now),
@@ -159,7 +174,6 @@ def risk_summary(application: App) -> dict[str, Any]:
         configuration=desk.configuration,
         halt_file=desk.halt_requested(),
     )
-    return {"book": application.settings.book, **summary.to_json()}
 
 
 def decisions(
@@ -175,7 +189,9 @@ def decisions(
     events = application.ledger.recent([EventKind.DECISION], limit=limit + 1, before=before)
     page = events[:limit]
     return {
-        "decisions": [_told(event, application) if full else _listed(event) for event in page],
+        "decisions": [
+            _told(event, application) if full else listed_decision(event) for event in page
+        ],
         "next": page[-1].sequence if len(events) > limit else None,
     }
 
@@ -194,7 +210,7 @@ def _told(event: Event, application: Application) -> dict[str, Any]:
     if application.schema is not None and book is not None:
         vector = filled(vector, application.schema, BookValues(**book))
     return {
-        **_listed(event),
+        **listed_decision(event),
         "observation": vector.tolist(),
         **made_from,
         "previous_hash": event.previous_hash,
@@ -202,7 +218,8 @@ def _told(event: Event, application: Application) -> dict[str, Any]:
     }
 
 
-def _listed(event: Event) -> dict[str, Any]:
+def listed_decision(event: Event) -> dict[str, Any]:
+    """A decision as it was answered, who asked for it, and its place."""
     return {**event.payload["answer"], "caller": event.actor, "sequence": event.sequence}
 
 
@@ -331,4 +348,11 @@ ROUTES: Mapping[str, Callable[..., Any]] = {
     "/v1/cache/stats": cache_stats,
     "/docs.json": docs,
     "/": page,
+}
+
+PAGE_ROUTES: Mapping[str, Callable[..., Any]] = {
+    "/dashboard": dashboard,
+    "/dashboard/{file}": page_file,
+    # A stream has no one answer that the document could describe: docs/dashboard.md does.
+    "/v1/live": live,
 }

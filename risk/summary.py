@@ -62,9 +62,8 @@ class Summary:
         the entry or the exit that it would be now, and for an exit of any position.
         """
         state = roll(self.state, self.session.day)
-        sides = {side: self._verdict(state, side) for side in (Signal.BUY, Signal.SELL)}
-        entries = [verdict for verdict in sides.values() if not verdict.reduces]
-        best = next((verdict for verdict in entries if verdict.approved), entries[0])
+        sides = self._sides(state)
+        best = _best_entry(sides)
         return {
             "trading_status": "ACTIVE" if best.approved else best.status.value,
             "reasons": list(best.reasons),
@@ -89,6 +88,19 @@ class Summary:
             "state_sequence": state.sequence,
             "timestamp": timestamp(self.now),
         }
+
+    def gate(self) -> dict[str, Verdict]:
+        """What every rule says now of a fully confident `entry`, and of an `exit`.
+
+        The exit is that of the position on record; without one, of any.
+        """
+        state = roll(self.state, self.session.day)
+        sides = self._sides(state)
+        exits = [verdict for verdict in sides.values() if verdict.reduces]
+        return {"entry": _best_entry(sides), "exit": exits[0] if exits else self._exit(state)}
+
+    def _sides(self, state: RiskState) -> dict[Signal, Verdict]:
+        return {side: self._verdict(state, side) for side in (Signal.BUY, Signal.SELL)}
 
     def _verdict(self, state: RiskState, side: Signal) -> Verdict:
         return self._judged(state, Candidate(side, confidence=1.0, order_id=_ASKED))
@@ -136,6 +148,11 @@ class Summary:
             "reason": None if session.closure is None else session.closure.message,
             "session_ends_at": _text(session.ends_at),
         }
+
+
+def _best_entry(sides: dict[Signal, Verdict]) -> Verdict:
+    entries = [verdict for verdict in sides.values() if not verdict.reduces]
+    return next((verdict for verdict in entries if verdict.approved), entries[0])
 
 
 def _daily_stats(state: RiskState) -> dict[str, Any]:

@@ -13,6 +13,7 @@ PACKAGES = (
     "api",
     "commands",
     "config",
+    "dashboard",
     "features",
     "models",
     "monitoring",
