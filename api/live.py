@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ MOST_STREAMS: Final = 32
 """Streams that a worker serves at the same time."""
 
 _LOOK_SECONDS: Final = 1.0
+_SHORTEST_PAUSE: Final = 0.1
 _HEARTBEAT_SECONDS: Final = 15.0
 _FRESH_SECONDS: Final = 5.0
 _HEARTBEAT: Final = b": alive\n\n"
@@ -80,7 +81,7 @@ class LiveFeed:
                 code="overloaded",
             )
 
-    async def stream(self, you: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    async def stream(self, you: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
         """Server-sent events, until the client goes away or the worker stops.
 
         Args:
@@ -150,7 +151,7 @@ class LiveFeed:
                 _LOGGER.exception("a look for the open pages failed; the next one comes")
             for moved in self._open:
                 moved.set()
-            await asyncio.sleep(max(0.1, _LOOK_SECONDS - (time.monotonic() - began)))
+            await asyncio.sleep(max(_SHORTEST_PAUSE, _LOOK_SECONDS - (time.monotonic() - began)))
 
 
 async def live(request: Request) -> Response:

@@ -1,7 +1,7 @@
 // The newest decision, readable from across the desk.
 
 import { age, byId, make, setClass, setText } from "./dom.js";
-import { dollars, markOf, percent, share, signalWords, time, words, zoneName } from "./words.js";
+import { dollars, localised, markOf, percent, share, signalWords, time, words, zoneName } from "./words.js";
 
 const ACTIONS = ["BUY", "HOLD", "SELL"];
 
@@ -17,7 +17,7 @@ export function renderSignal({ sections, about, now }) {
   const [tone, verdict] = verdictOf(decision, now);
   setClass(byId("signal-verdict"), `verdict ${tone}`);
   setText(byId("signal-verdict"), verdict);
-  setText(byId("signal-why"), decision.reasons.filter((reason) => reason !== "the models say HOLD").join(" \u00b7 "));
+  setText(byId("signal-why"), localised(decision.reasons.filter((reason) => reason !== "the models say HOLD").join(" \u00b7 "), now));
   renderWhen(decision, about, now);
   renderProbabilities(decision);
   const alone = decision.models.length === 1 ? "" : ` of ${decision.models.length} models`;

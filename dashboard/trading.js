@@ -2,8 +2,8 @@
 
 import { allow, ask, isAllowed } from "./ask.js";
 import { may, post } from "./calls.js";
-import { byId, setClass, setText } from "./dom.js";
-import { percent, time, words, zoneName } from "./words.js";
+import { byId, keepList, make, setClass, setText } from "./dom.js";
+import { localised, percent, time, words, zoneName } from "./words.js";
 
 const ACTS = { halt: "trader", reduce: "trader", resume: "admin", reset: "admin" };
 const MODES = {
@@ -19,12 +19,13 @@ const BREAKER = {
 
 export function renderTrading({ sections, you, now, lost }) {
   const risk = sections.risk;
-  renderGate("state-entries", risk.gate.entry, "Would pass now");
-  renderGate("state-exits", risk.gate.exit, "Would pass now");
+  renderHeadline(risk);
+  renderGate("state-entries", risk.gate.entry, "Would pass now", now);
+  renderGate("state-exits", risk.gate.exit, "Would pass now", now);
   state("state-breaker", BREAKER[risk.breaker.state] ?? ["warn", words(risk.breaker.state)], breakerWords(risk.breaker, now));
   state("state-operator", MODES[risk.operator.mode] ?? ["warn", words(risk.operator.mode)], operatorWords(risk.operator, now));
   state("state-session", risk.calendar.open ? ["good", "Open"] : ["note", "Closed"], risk.calendar.open
-    ? `until ${time(risk.calendar.session_ends_at, now)} ${zoneName()}` : risk.calendar.reason);
+    ? [`until ${time(risk.calendar.session_ends_at, now)} ${zoneName()}`] : [risk.calendar.reason]);
   renderActs(you, risk.operator.mode, lost);
 }
 
@@ -32,12 +33,27 @@ function state(id, [tone, headline], more) {
   const [line] = byId(id).querySelectorAll("dd");
   setClass(line, tone);
   setText(line.querySelector("b"), headline);
-  setText(line.querySelector("span"), more);
+  keepList(line.querySelector("span"), more.filter(Boolean), (text) => text, () => make("span"), setText);
 }
 
-function renderGate(id, verdict, passes) {
+/** One word for all of it, readable from across the desk. */
+function renderHeadline({ operator, breaker, gate }) {
+  const node = byId("trading-big");
+  const [tone, headline] = operator.mode === "HALTED" ? ["bad", "\u2716 Halted"]
+    : breaker.state === "OPEN" ? ["bad", "\u2716 Breaker open"]
+    : operator.mode === "REDUCING" ? ["warn", "\u25bd Exits only"]
+    : gate.entry.passes ? ["good", "\u2714 Trading"]
+    : ["warn", `\u25cb ${SHORT[gate.entry.status] ?? words(gate.entry.status)}`];
+  setClass(node, `headword ${tone}`);
+  setText(node, headline);
+  setClass(byId("trading"), tone === "bad" ? "panel stopped" : "panel");
+}
+
+const SHORT = { OUTSIDE_TRADING_HOURS: "Market closed", MARKET_HOLIDAY: "Holiday", COOLDOWN_ACTIVE: "Cooldown" };
+
+function renderGate(id, verdict, passes, now) {
   state(id, verdict.passes ? ["good", passes] : ["bad", `Refused: ${words(verdict.status)}`],
-    verdict.passes ? "if the models are sure" : verdict.reasons.join(" \u00b7 "));
+    verdict.passes ? ["if the models are sure"] : verdict.reasons.map((reason) => localised(reason, now)));
 }
 
 function breakerWords(breaker, now) {
@@ -49,13 +65,13 @@ function breakerWords(breaker, now) {
   });
   const waiting = breaker.unconfirmed.map((found) => `${words(found.cause)} is beyond its limit, one more mark confirms it`);
   const probe = breaker.probe ? [`probe ${breaker.probe} has no outcome yet`] : [];
-  return [...causes, ...probe, ...waiting].join(" \u00b7 ");
+  return [...causes, ...probe, ...waiting];
 }
 
 function operatorWords(operator, now) {
   const by = operator.since ? `by ${operator.by} since ${time(operator.since, now)}` : "";
   const file = operator.halt_file ? "the halt file is there: remove it to resume" : "";
-  return [by, operator.reason, file].filter(Boolean).join(" \u00b7 ");
+  return [by, operator.reason, file];
 }
 
 function renderActs(you, mode, lost) {

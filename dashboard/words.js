@@ -32,6 +32,14 @@ export function time(at, now = Date.now()) {
   return day === clocks.day.format(now) ? clock : `${day} ${clock}`;
 }
 
+/** The service's sentences name times in UTC; a desk reads its own. */
+export function localised(sentence, now = Date.now()) {
+  return sentence.replace(/(\d{4}-\d\d-\d\d )?(\d\d:\d\d:\d\d) UTC/g, (_, day, clock) => {
+    const date = day?.trim() ?? new Date(now).toISOString().slice(0, 10);
+    return `${time(Date.parse(`${date}T${clock}Z`), now)} ${zoneName()}`;
+  });
+}
+
 export function duration(milliseconds) {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   if (seconds < 60) return `${seconds} s`;
@@ -131,7 +139,10 @@ export function checkFigure(check) {
   const value = checkValue(check.check, check.value);
   const limit = checkValue(check.check, check.limit);
   if (value === "") return "";
-  return limit === "" || limit === value ? value : `${value} of ${limit}`;
+  if (check.check === "cooldown_seconds") return `${value} left`;
+  if (limit === "" || limit === value) return value;
+  if (check.check === "confidence") return `${value}, at least ${limit}`;
+  return `${value}, limit ${limit}`;
 }
 
 function checkValue(name, value) {
