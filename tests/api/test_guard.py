@@ -1,7 +1,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from itertools import count
 from typing import Any
 
@@ -600,6 +601,25 @@ class TestWhatIsCounted:
 
         app = Starlette(routes=[Route("/health", fails)])
         assert self.told([("GET", "/health", {})], app) == [("/health", 500)]
+
+    def test_a_stream_took_as_long_as_its_beginning(self) -> None:
+        async def stream(request: Request) -> Response:
+            request.scope["state"]["answered_at"] = time.perf_counter()
+
+            async def parts() -> AsyncIterator[bytes]:
+                yield b"first"
+                await asyncio.sleep(0.2)
+                yield b"last"
+
+            return StreamingResponse(parts())
+
+        answers: list[Any] = []
+        app = Starlette(routes=[Route("/health", stream)])
+        guard = guarded(app, answered=lambda *answer: answers.append(answer))
+        assert Client(guard)("GET", "/health").text == "firstlast"
+        ((route, status, seconds),) = answers
+        assert (route, status) == ("/health", 200)
+        assert seconds < 0.2
 
     def test_a_client_that_goes_away_unanswered_counts_as_such(self) -> None:
         answers: list[Any] = []
