@@ -8,7 +8,7 @@ export function renderDecisions({ sections, now }) {
   const { recent } = sections.decisions;
   show(byId("decisions-none"), recent.length === 0);
   keepList(byId("decisions-rows"), recent, (decision) => decision.decision_id, makeRow, (row, decision) => {
-    const [at, signal, raw, confidence, outcome, order, caller] = row.cells;
+    const [at, signal, raw, outcome, confidence, order, caller] = row.cells;
     const clock = time(decision.timestamp, now);
     setText(at.firstChild, clock);
     at.firstChild.setAttribute("aria-label", `Decision of ${clock}, ${decision.signal}`);
@@ -31,8 +31,8 @@ function outcomeWords(decision) {
 function makeRow(decision) {
   const button = make("button", { type: "button", class: "open" });
   button.addEventListener("click", () => openDecision(decision.decision_id));
-  return make("tr", {}, make("td", {}, button), make("td"), make("td"), make("td", { class: "number" }),
-    make("td"), make("td", { class: "code" }), make("td"));
+  return make("tr", {}, make("td", {}, button), make("td"), make("td"), make("td"),
+    make("td", { class: "number" }), make("td", { class: "code" }), make("td"));
 }
 
 export function prepareDecisions() {
