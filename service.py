@@ -227,8 +227,8 @@ class DecisionService:
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Finish what is under way and close the ledger."""
-        self.live.end()
         self.forget_signals()
+        await self.live.close()
         for watch in self.watches:
             watch.cancel()
         if self.scheduler is not None:

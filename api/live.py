@@ -65,7 +65,7 @@ class LiveFeed:
         self._looking: asyncio.Task[None] | None = None
         self._seen: Seen | None = None
         self._seen_at = 0.0
-        self._ended = False
+        self._ending = asyncio.Event()
 
     def refuse_beyond_room(self) -> None:
         """Refuse one more stream when there are too many.
@@ -73,7 +73,7 @@ class LiveFeed:
         Raises:
             NotReady: there are, or the worker is about to stop.
         """
-        if self._ended:
+        if self._ending.is_set():
             raise NotReady("the service is about to stop; connect again")
         if len(self._open) >= self._most:
             raise NotReady(
@@ -87,14 +87,14 @@ class LiveFeed:
         Args:
             you: who is told, in the first message.
         """
-        if self._ended or len(self._open) >= self._most:
+        if self._ending.is_set() or len(self._open) >= self._most:
             return
         moved, sent = asyncio.Event(), dict[str, bytes]()
         self._open.add(moved)
         self._begin()
         spoken = time.monotonic()
         try:
-            while not self._ended:
+            while not self._ending.is_set():
                 moved.clear()
                 message = self._message(sent, you)
                 # Nothing is said while looks take too long: what is silent is not believed.
@@ -111,9 +111,15 @@ class LiveFeed:
 
     def end(self) -> None:
         """End every stream at once, and begin no other."""
-        self._ended = True
+        self._ending.set()
         for moved in self._open:
             moved.set()
+
+    async def close(self) -> None:
+        """End every stream, and wait until nobody looks any more. Closing twice is harmless."""
+        self.end()
+        if self._looking is not None:
+            await self._looking
 
     def _message(self, sent: dict[str, bytes], you: Mapping[str, Any]) -> bytes | None:
         """What has changed since the last message to this client; all of it the first time."""
@@ -142,7 +148,7 @@ class LiveFeed:
             self._looking = asyncio.create_task(self._keep_looking())
 
     async def _keep_looking(self) -> None:
-        while self._open and not self._ended:
+        while self._open and not self._ending.is_set():
             began = time.monotonic()
             try:
                 self._seen = await asyncio.to_thread(self._look)
@@ -151,7 +157,10 @@ class LiveFeed:
                 _LOGGER.exception("a look for the open pages failed; the next one comes")
             for moved in self._open:
                 moved.set()
-            await asyncio.sleep(max(_SHORTEST_PAUSE, _LOOK_SECONDS - (time.monotonic() - began)))
+            pause = max(_SHORTEST_PAUSE, _LOOK_SECONDS - (time.monotonic() - began))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._ending.wait()
 
 
 async def live(request: Request) -> Response:

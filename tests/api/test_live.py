@@ -145,6 +145,20 @@ def test_every_stream_ends_when_the_worker_stops_and_no_other_begins() -> None:
     run(told)
 
 
+def test_once_it_is_closed_nobody_looks_any_more() -> None:
+    async def told(feed: LiveFeed, desk: Desk) -> None:
+        stream = feed.stream(YOU)
+        await message(stream)
+        await feed.close()
+        looks = desk.looks
+        await asyncio.sleep(0.1)
+        assert desk.looks == looks
+        await feed.close()
+        assert [one async for one in stream] == []
+
+    run(told)
+
+
 def test_a_look_that_fails_ends_no_stream() -> None:
     async def told(feed: LiveFeed, desk: Desk) -> None:
         async with aclosing(feed.stream(YOU)) as stream:

@@ -96,6 +96,8 @@ def test_a_bento_serves_the_models_that_it_was_built_with(built: tuple[Path, str
         assert {model["origin"] for model in listed} == {"bento"}
         assert {model["tag"] for model in listed} == {m["tag"] for m in before["models"]}
         assert post(client, "/v1/inference", observation=CONFIDENT).json()["approved"] is True
+        for part in ("/dashboard", "/dashboard/main.js", "/dashboard/style.css"):
+            assert client.get(part).status_code == 200
 
 
 def test_an_exported_bento_serves_from_an_empty_store(
