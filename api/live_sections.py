@@ -29,7 +29,7 @@ from risk.summary import Summary
 from risk.verdict import Verdict
 from simulation.thinning import extremes
 
-__all__ = ["LiveSections"]
+__all__ = ["LiveSections", "section", "thinned"]
 
 _DECISIONS: Final = 20
 _ALERTS: Final = 25
@@ -86,13 +86,13 @@ class LiveSections:
         return Seen(
             timestamp(now),
             {
-                "risk": _told(lambda: self._told_risk(head(), now)),
-                "day": _told(lambda: self._told_day(head(), now)),
-                "decisions": _told(lambda: self._told_decisions(head())),
-                "drift": _told(self._told_drift),
-                "alerts": _told(self._told_alerts),
-                "models": _told(self._told_models),
-                "health": _told(lambda: _without_time(told_health(self._application))),
+                "risk": section(lambda: self._told_risk(head(), now)),
+                "day": section(lambda: self._told_day(head(), now)),
+                "decisions": section(lambda: self._told_decisions(head())),
+                "drift": section(self._told_drift),
+                "alerts": section(self._told_alerts),
+                "models": section(self._told_models),
+                "health": section(lambda: _without_time(told_health(self._application))),
             },
         )
 
@@ -102,7 +102,7 @@ class LiveSections:
 
     def _told_day(self, head: Head, now: datetime) -> dict[str, Any]:
         day = self._application.desk.calendar.status(now).day
-        points = _thinned(self._course.points(head.state, day))
+        points = thinned(self._course.points(head.state, day))
         return {
             "date": day.isoformat(),
             "times": [round(point.at.timestamp() * 1000) for point in points],
@@ -141,7 +141,8 @@ class LiveSections:
         return {"strategy": told["strategy"], "models": listed}
 
 
-def _told(work: Callable[[], Mapping[str, Any]]) -> bytes:
+def section(work: Callable[[], Mapping[str, Any]]) -> bytes:
+    """What a piece of work gives, as JSON; why it could not be read, when it could not."""
     try:
         return orjson.dumps(work())
     except StoreError as error:
@@ -165,7 +166,7 @@ def _told_verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _thinned(points: Sequence[Point]) -> list[Point]:
+def thinned(points: Sequence[Point]) -> list[Point]:
     """Few enough to draw, the extremes of both among them."""
     days = np.zeros(len(points), np.int64)
     if len(points) <= _POINTS:

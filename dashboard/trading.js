@@ -140,8 +140,8 @@ export function prepareTrading() {
   for (const act of Object.keys(ACTS)) {
     const button = byId(`act-${act}`);
     button.addEventListener("click", () => {
+      setText(byId("acts-said"), isAllowed(button) ? "" : button.title);
       if (isAllowed(button)) ask(QUESTIONS[act]);
-      else setText(byId("acts-note"), button.title);
     });
   }
 }

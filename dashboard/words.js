@@ -1,5 +1,6 @@
 // Numbers, times and names as people read them.
 
+const DAY_MS = 86_400_000;
 const MINUS = "\u2212";
 let zone = "America/Bogota";
 let clocks = makeClocks();
@@ -36,7 +37,10 @@ export function time(at, now = Date.now()) {
 export function localised(sentence, now = Date.now()) {
   return sentence.replace(/(\d{4}-\d\d-\d\d )?(\d\d:\d\d:\d\d) UTC/g, (_, day, clock) => {
     const date = day?.trim() ?? new Date(now).toISOString().slice(0, 10);
-    return `${time(Date.parse(`${date}T${clock}Z`), now)} ${zoneName()}`;
+    const at = Date.parse(`${date}T${clock}Z`);
+    // Without a date it is the nearest of that time, which may be beyond midnight.
+    const days = day ? 0 : Math.round((now - at) / DAY_MS);
+    return `${time(at + days * DAY_MS, now)} ${zoneName()}`;
   });
 }
 

@@ -203,7 +203,7 @@ def test_an_act_that_a_role_may_not_do_says_so_and_does_nothing(
             expect(button).to_have_attribute("aria-disabled", "true")
             button.click(force=True)
             expect(page.locator("#ask")).to_be_hidden()
-            expect(page.locator("#acts-note")).to_contain_text(f"this key has the role {role}")
+            expect(page.locator("#acts-said")).to_contain_text(f"this key has the role {role}")
         drift = page.locator("#drift-check")
         assert (drift.get_attribute("aria-disabled") == "true") is (role == "viewer")
 
