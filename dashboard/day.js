@@ -30,7 +30,7 @@ function draw() {
 function renderFigures(stats) {
   const figures = [
     ["P&L", percent(stats.pnl_percent), stats.pnl_percent, `${dollars(stats.pnl)} closed`],
-    ["of it open", percent(stats.unrealized_pnl_percent), stats.unrealized_pnl_percent, ""],
+    ["Open mark", percent(stats.unrealized_pnl_percent), stats.unrealized_pnl_percent, ""],
     ["Drawdown", percent(stats.drawdown), stats.drawdown, ""],
     ["Won, lost", `${stats.wins}, ${stats.losses}`, 0, stats.win_rate === null ? "" : `${percent(stats.win_rate, { digits: 0, sign: false })} won`],
   ];
