@@ -12,7 +12,6 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-import numpy as np
 import orjson
 
 from answers import told_checks
@@ -22,14 +21,13 @@ from api.live import Seen
 from api.web import listed_decision, models, summary_of, told_health
 from application import Application
 from errors import StoreError
-from risk.course import DayCourse, Point
+from risk.course import DayCourse, thinned
 from risk.events import Event, EventKind, timestamp
 from risk.ledger.protocol import Head
 from risk.summary import Summary
 from risk.verdict import Verdict
-from simulation.thinning import extremes
 
-__all__ = ["LiveSections", "section", "thinned"]
+__all__ = ["LiveSections", "section"]
 
 _DECISIONS: Final = 20
 _ALERTS: Final = 25
@@ -102,7 +100,7 @@ class LiveSections:
 
     def _told_day(self, head: Head, now: datetime) -> dict[str, Any]:
         day = self._application.desk.calendar.status(now).day
-        points = thinned(self._course.points(head.state, day))
+        points = thinned(self._course.points(head.state, day), _POINTS)
         return {
             "date": day.isoformat(),
             "times": [round(point.at.timestamp() * 1000) for point in points],
@@ -164,18 +162,6 @@ def _told_verdict(verdict: Verdict) -> dict[str, Any]:
         "reasons": list(verdict.reasons),
         "checks": told_checks(verdict),
     }
-
-
-def thinned(points: Sequence[Point]) -> list[Point]:
-    """Few enough to draw, the extremes of both among them."""
-    days = np.zeros(len(points), np.int64)
-    if len(points) <= _POINTS:
-        return list(points)
-    kept = [
-        extremes(days, np.array([point[place] for point in points]), _POINTS // 2)
-        for place in (1, 2)
-    ]
-    return [points[index] for index in np.unique(np.concatenate(kept))]
 
 
 def _without_time(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from risk.fold import fold
 from risk.ledger.protocol import Ledger
 from risk.state import RiskState
 
-__all__ = ["DayCourse", "Point"]
+__all__ = ["DayCourse", "Point", "thinned"]
 
 _KINDS = (
     EventKind.TRADE_RESULT,
@@ -109,6 +109,25 @@ class DayCourse:
             if len(page) < _PAGE:
                 break
         return found
+
+
+def thinned(points: Sequence[Point], most: int) -> list[Point]:
+    """Few enough points to draw: the extremes of each stretch, the first and the last.
+
+    Args:
+        points: oldest first.
+        most: that are kept, 6 or more.
+    """
+    if len(points) <= most:
+        return list(points)
+    length = -(-len(points) // ((most - 2) // 4))
+    kept = {0, len(points) - 1}
+    for begin in range(0, len(points), length):
+        stretch = range(begin, min(begin + length, len(points)))
+        for extreme in (min, max):
+            kept.add(extreme(stretch, key=lambda place: points[place].daily_pnl))
+            kept.add(extreme(stretch, key=lambda place: points[place].drawdown))
+    return [points[place] for place in sorted(kept)]
 
 
 def _point(event: Event, state: RiskState) -> Point:

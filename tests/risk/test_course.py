@@ -5,12 +5,12 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk.course import DayCourse, Point
+from risk.course import DayCourse, Point, thinned
 from risk.events import EventKind
 from risk.fixed_point import from_nano
 from risk.ledger.memory import MemoryLedger
 from risk.state import ResetScope
-from tests.book import Book
+from tests.book import MONDAY_NOON_UTC, Book
 
 STEPS = st.sampled_from(["win", "loss", "mark", "bad mark", "daily", "all", "decide", "tomorrow"])
 
@@ -77,6 +77,19 @@ def test_what_was_read_is_not_read_again_and_what_is_new_is_added(book: Book) ->
     second = course_of(book, course)
     assert second[:1] == first
     assert second == course_of(book)
+
+
+def test_a_long_day_is_told_in_few_points_with_its_extremes() -> None:
+    points = [
+        Point(MONDAY_NOON_UTC + timedelta(seconds=n), 0.001 * (n % 7), 0.0) for n in range(5000)
+    ]
+    points[1234] = points[1234]._replace(daily_pnl=-0.02)
+    points[4321] = points[4321]._replace(drawdown=-0.05)
+    told = thinned(points, 400)
+    assert len(told) <= 400
+    assert told == sorted(told)
+    assert {points[0], points[1234], points[4321], points[-1]} <= set(told)
+    assert thinned(points[:300], 400) == points[:300]
 
 
 @given(st.lists(STEPS, max_size=25), st.integers(0, 25))
