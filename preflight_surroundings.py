@@ -73,7 +73,7 @@ class Surroundings:
         while not folder.is_dir():  # with Redis there may be none
             folder = folder.parent
         free = shutil.disk_usage(folder).free
-        yield disk_check(free, self._settings.day.free_disk_mb, str(folder))
+        yield disk_check(free, self._settings.desk.free_disk_mb, str(folder))
 
     def _targets(self, sender: Sender | None, *, send: bool) -> Iterator[Check]:
         alerts = self._settings.alerts

@@ -64,7 +64,6 @@ from api.messages import (
 )
 from api.orphan import stop_when_orphaned
 from api.routes import post_routes
-from api.stopping import on_stop_signal
 from api.turns import Turns
 from api.web import create_web
 from application import Application
@@ -183,7 +182,6 @@ class DecisionService:
         write_log(deployment().settings)
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_a_fault)
         self.application = serve(deployment())
-        self.drain = web.state.drain = Drain(deployment().settings.drain_seconds)
         self.turns = Turns(at_once=not deployment().settings.redis.host)
         self.handlers = Handlers(self.application, self.turns)
         self.market = MarketHandlers(self.application, self.turns)
@@ -200,6 +198,8 @@ class DecisionService:
         self.day = Day(self.application)
         sections = LiveSections(self.application, self.drift)
         self.live = web.state.live = LiveFeed(sections.look, sections.about())
+        # A stream has no end of its own: it would hold the drain up.
+        self.drain = web.state.drain = Drain(settings.drain_seconds, self.live.end)
 
     @bentoml.on_startup
     async def settle(self) -> None:
@@ -214,7 +214,6 @@ class DecisionService:
         if self.scheduler is not None:
             self.scheduler.start()
         self.day.start()
-        self.forget_signals = on_stop_signal(self.live.end, asyncio.get_running_loop())
         # Walking a large heap is what makes single requests wait for 40 to 110 ms.
         gc.collect()
         gc.freeze()
@@ -227,7 +226,6 @@ class DecisionService:
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Finish what is under way and close the ledger."""
-        self.forget_signals()
         await self.live.close()
         for watch in self.watches:
             watch.cancel()

@@ -34,7 +34,7 @@ def preflight_work(application: Application, schedule: Schedule) -> DailyWork:
         session = session_of(calendar.day(tick.at), settings.trading_hours, calendar)
         return session is not None and now <= session.ends_at
 
-    looker = Looker(application, ACTOR, send=settings.desk.preflight_test_alert)
+    looker = Looker(application, ACTOR, send=settings.desk.preflight_sends_message)
     return DailyWork(
         "preflight",
         schedule,

@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -37,17 +38,18 @@ class Drain:
 
     Args:
         seconds: that it lasts.
+        leave: called once, at its beginning.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, leave: Callable[[], None]) -> None:
+        self._seconds, self._leave = seconds, leave
         self._server: uvicorn.Server | None = None
         self._end: asyncio.TimerHandle | None = None
         self._closing = False
         self.begun = False
 
     def watch(self) -> None:
-        """Take SIGTERM over from uvicorn. Called on its event loop, once it has begun to serve.
+        """Take signals over from uvicorn. Called on its event loop, once it has begun to serve.
 
         Where no uvicorn handles it, as in a test, nothing changes.
         """
@@ -56,11 +58,13 @@ class Drain:
             self._server = server
             # BentoML's arbiter would wait for a day.
             server.config.timeout_graceful_shutdown = _MOST_UNDER_WAY_SECONDS
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._asked)
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, self._asked)
+            loop.add_signal_handler(signal.SIGINT, self.stop_now)
 
     def stop_now(self) -> None:
-        """Stop without a drain."""
-        self.begun = True
+        """Stop without a drain, as for Ctrl-C."""
+        self._begin()
         if self._end is not None:
             self._end.cancel()
         if self._server is None or self._closing:
@@ -76,9 +80,14 @@ class Drain:
         if self.begun or self._seconds == 0:
             self.stop_now()
             return
-        self.begun = True
+        self._begin()
         _LOGGER.info("stopping: not ready from now on, and answering for %g s", self._seconds)
         self._end = asyncio.get_running_loop().call_later(self._seconds, self.stop_now)
+
+    def _begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            self._leave()
 
 
 def _is_alone() -> bool:

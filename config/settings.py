@@ -463,7 +463,7 @@ class DeskSettings(Section):
 
     preflight_minutes: Annotated[int, Field(strict=True, ge=0, le=720)] = 15
     """Minutes before the session at which `preflight` is made; 0 is only by command."""
-    preflight_test_alert: Annotated[bool, Field(strict=True)] = False
+    preflight_sends_message: Annotated[bool, Field(strict=True)] = False
     """Send a test message to every address of `alerts` with it."""
     close_report_minutes: Annotated[int, Field(strict=True, ge=0, le=720)] = 10
     """Minutes after the session at which the report of the day is sent; 0 is only by command."""

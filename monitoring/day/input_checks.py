@@ -199,7 +199,7 @@ def disk_check(free: int, least_mb: int, where: str) -> Check:
     """
     told = f"{free // _MEBIBYTE:,} MiB are free at {where}"
     if free < least_mb * _MEBIBYTE:
-        return not_armed("disk", told, f"at least {least_mb:,} MiB (day.free_disk_mb)")
+        return not_armed("disk", told, f"at least {least_mb:,} MiB (desk.free_disk_mb)")
     return armed("disk", told)
 
 
