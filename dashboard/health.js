@@ -20,7 +20,7 @@ export function renderHealth({ sections }) {
   setClass(banner, `banner ${status === "unhealthy" ? "bad" : "warn"}`);
   setText(banner, sick.length === 0 ? "" : `Service ${status}: `
     + sick.map(([name, part]) => `${words(name)}: ${part.reason ?? part.status}`).join(" \u00b7 ")
-    + (status === "unhealthy" ? " Decisions are HOLD until it is put right." : ""));
+    + (status === "unhealthy" ? ". Decisions are HOLD until it is put right." : ""));
   show(banner, sick.length > 0);
 }
 
