@@ -14,6 +14,7 @@ from api.access import Access
 from api.book_messages import DecisionOnRecord, DecisionPage, SummaryAnswer
 from api.document import Declared, Described, made_document
 from api.fitted_document import fit
+from api.live import EventStream
 from api.service_messages import (
     AlertsAnswer,
     CacheStatsAnswer,
@@ -22,6 +23,7 @@ from api.service_messages import (
     HealthAnswer,
     MetricsAnswer,
     ModelsAnswer,
+    PreflightAnswer,
 )
 from api.web import ROUTES
 from application import Application
@@ -38,10 +40,12 @@ _ANSWERS: Mapping[str, type[BaseModel] | type[Response]] = {
     "/v1/drift/latest": DriftLatestAnswer,
     "/v1/drift/report": HTMLResponse,
     "/v1/alerts": AlertsAnswer,
+    "/v1/preflight": PreflightAnswer,
     "/v1/models": ModelsAnswer,
     "/v1/metrics": MetricsAnswer,
     "/metrics": PlainTextResponse,
     "/v1/cache/stats": CacheStatsAnswer,
+    "/v1/live": EventStream,
     "/": HTMLResponse,
     "/docs.json": JSONResponse,
 }

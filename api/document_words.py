@@ -85,6 +85,8 @@ FAILURES: Mapping[str, tuple[int, ...]] = MappingProxyType(
         "/v1/drift/latest": (404, 503),
         "/v1/drift/report": (404, 503),
         "/v1/alerts/acknowledge": (404,),
+        "/v1/preflight": (404, 503),
+        "/v1/live": (503,),
     }
 )
 """Path to the statuses that it may have beside those of every route of its method."""

@@ -44,7 +44,7 @@ class DriftRuns:
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_run: dict[str, Any] | None = None
         self._last_error: dict[str, Any] | None = None
-        self._troubled = False
+        self._troubled = self._closed = False
 
     @property
     def records(self) -> DriftRecords:
@@ -67,7 +67,7 @@ class DriftRuns:
 
         It waits while somebody else makes it, and takes it over when that one dies.
         """
-        while True:
+        while not self._closed:
             try:
                 tick, known = await asyncio.to_thread(self._wanted)
                 if tick is None:
@@ -112,7 +112,8 @@ class DriftRuns:
         return Response(orjson.dumps(content), media_type="application/json")
 
     async def close(self) -> None:
-        """End what is under way; another worker makes that check again."""
+        """End what is under way, and begin nothing more; another worker makes that check again."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -141,7 +142,9 @@ class DriftRuns:
 
     async def _settled(self, tick: str, known: tuple[str, ...]) -> bool:
         claim: Claim = await asyncio.to_thread(self._desk.lease.claim, tick, known=known)
-        if claim.standing is Standing.HELD:
+        if claim.standing is Standing.HELD and self._closed:
+            await asyncio.to_thread(self._give_back, failed=False, done=False)
+        elif claim.standing is Standing.HELD:
             self._begun(claim.tick)
             await asyncio.wait(self._tasks)
             return False

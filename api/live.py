@@ -22,7 +22,7 @@ from fastapi.responses import StreamingResponse
 from api.access import current_caller
 from errors import NotReady
 
-__all__ = ["MOST_STREAMS", "LiveFeed", "Seen", "live"]
+__all__ = ["MOST_STREAMS", "EventStream", "LiveFeed", "Seen", "live"]
 
 MOST_STREAMS: Final = 32
 """Streams that a worker serves at the same time."""
@@ -163,6 +163,12 @@ class LiveFeed:
                     await self._ending.wait()
 
 
+class EventStream(StreamingResponse):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
+
+
 async def live(request: Request) -> Response:
     """What is now, as server-sent events: all of it, then what changes."""
     feed: LiveFeed = request.app.state.live
@@ -171,8 +177,7 @@ async def live(request: Request) -> Response:
     you = {"name": caller.name, "role": caller.role.value}
     # The request is answered now, however long the stream goes on.
     request.scope["state"]["answered_at"] = time.perf_counter()
-    return StreamingResponse(
+    return EventStream(
         feed.stream(you),
-        media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )

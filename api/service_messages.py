@@ -12,6 +12,7 @@ from api.fields import Answer
 from config.settings import Algorithm, EnsembleStrategy, Environment
 from monitoring.alerts.board import DeliveryState, MessageKind
 from monitoring.alerts.causes import Cause, Severity
+from monitoring.day.preflight import Readiness
 
 __all__ = [
     "AlertsAnswer",
@@ -21,6 +22,7 @@ __all__ = [
     "HealthAnswer",
     "MetricsAnswer",
     "ModelsAnswer",
+    "PreflightAnswer",
 ]
 
 State = Literal["healthy", "degraded", "unhealthy"]
@@ -264,3 +266,27 @@ class AlertsAnswer(Answer):
     alerts: list[ListedAlert]
     degraded: str | None
     """Why they are not kept where they should be."""
+
+
+class CheckedThing(Answer):
+    """One thing that trading rests on."""
+
+    name: str
+    state: Readiness
+    found: str
+    """What it is, in a line."""
+    right: str
+    """What would be right; empty where it is."""
+
+
+class PreflightAnswer(Answer):
+    """The newest look before a session."""
+
+    state: Readiness
+    """The worst of all checks."""
+    book: str
+    session: str | None
+    """Date of the session that it is about; None when none is known of."""
+    at: str
+    by: str
+    checks: list[CheckedThing]

@@ -346,6 +346,7 @@ ROUTES: Mapping[str, Callable[..., Any]] = {
     "/v1/metrics": metrics,
     "/metrics": scrape,
     "/v1/cache/stats": cache_stats,
+    "/v1/live": live,
     "/docs.json": docs,
     "/": page,
 }
@@ -353,6 +354,4 @@ ROUTES: Mapping[str, Callable[..., Any]] = {
 PAGE_ROUTES: Mapping[str, Callable[..., Any]] = {
     "/dashboard": dashboard,
     "/dashboard/{file}": page_file,
-    # A stream has no one answer that the document could describe: docs/dashboard.md does.
-    "/v1/live": live,
 }

@@ -218,7 +218,8 @@ class TestTheCheckThatIsDue:
         catching_up = asyncio.create_task(worker.runs.catch_up())
         await until(lambda: worker.begun == [TICK])
         await worker.runs.close()
-        catching_up.cancel()
+        await catching_up
+        assert worker.begun == [TICK]
         assert worker.lease("third").claim(TICK).standing is Standing.HELD
 
 
