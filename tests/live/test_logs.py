@@ -105,7 +105,8 @@ def test_no_caller_can_make_up_a_line_of_text(tmp_path: Path) -> None:
     with server, server.client() as client:
         post(client, "/v1/inference", observation=CONFIDENT, order_id=f"O\n{FORGED}")
         post(client, "/v1/inference", observation=CONFIDENT, model_name=f"m\n{FORGED}")
-        post(client, "/v1/risk/halt", reason=f"why\r\n{FORGED}\x1b[2J").raise_for_status()
+        post(client, "/v1/risk/halt", reason=f"{FORGED}\x1b[2J")
+        post(client, "/v1/risk/halt", reason=f"why\r\n{FORGED}").raise_for_status()
         post(client, "/v1/alerts/acknowledge", note=f"seen\u2028{FORGED}")
         client.get(f"/v1/decisions/x%0A{FORGED}")
     lines = server.log.read_text().split("\n")[:-1]
