@@ -31,6 +31,7 @@ GIVEN = {
     "GRAFANA_PASSWORD": "another",
     "MLOPS__ALERTS__URLS": '["json://alerts.example.com"]',
     "MLOPS__ALERTS__PAGE_URLS": "",
+    "MLOPS__ALERTS__HEARTBEAT_URL": "https://heartbeat.example.com/desk",
 }
 """What an operator fills in."""
 

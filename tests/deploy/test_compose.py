@@ -74,6 +74,7 @@ def test_the_service_starts_in_production_on_the_redis_beside_it() -> None:
     assert [key.name for key in settings.access.keys] == ["router"]
     assert len(settings.alerts.urls) == 1
     assert settings.alerts.page_urls == ()
+    assert settings.alerts.heartbeat_url is not None
 
 
 @pytest.mark.parametrize("name", SERVICES)
