@@ -82,13 +82,16 @@ class PrometheusServer:
             try:
                 if self.ask(query):
                     return
-            except httpx.TransportError:
+            except httpx.HTTPError:  # not started yet: nobody listens, or it says so
                 assert self._process.poll() is None, self._log()
             time.sleep(0.2)
         raise AssertionError(f"{query} returned nothing in {seconds} s:\n{self._log()}")
 
     def _get(self, path: str, **parameters: str) -> dict[str, Any]:
-        answer = httpx.get(f"{self._url}/api/v1/{path}", params=parameters, timeout=10).json()
+        found = httpx.get(f"{self._url}/api/v1/{path}", params=parameters, timeout=10)
+        if found.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            found.raise_for_status()
+        answer = found.json()
         assert answer["status"] == "success", (parameters, answer)
         data: dict[str, Any] = answer["data"]
         return data
