@@ -177,6 +177,9 @@ def _finish_components(document: dict[str, Any]) -> None:
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     components["schemas"] |= _schemas_of(Failed)
+    for schema in components["schemas"].values():
+        if "example" in schema:
+            schema["examples"] = [schema.pop("example")]
     components["responses"] = {str(status): _error(status) for status in ERRORS}
     components["securitySchemes"] = {
         "key": {

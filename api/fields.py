@@ -97,8 +97,11 @@ class Request(BaseModel):
 
 
 def example(**fields: Any) -> ConfigDict:
-    """What a body of a message may look like, for the document."""
-    return ConfigDict(json_schema_extra={"examples": [fields]})
+    """What a body of a message may look like, for the document.
+
+    It is called as BentoML knows it, which reads the schema too when a Bento is built.
+    """
+    return ConfigDict(json_schema_extra={"example": fields})
 
 
 class Answer(BaseModel):
