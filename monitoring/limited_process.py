@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -120,14 +120,15 @@ class LimitedProcess:
         """
         # Not the event loop's own way: uvloop forks, which copies the tables of all memory, and
         # 250 MB of it make every request wait for 10 ms. Python's shares them until it executes.
-        process = subprocess.Popen(  # noqa: ASYNC220, S603 - see above; no word comes from a caller
-            _launched(program, limits),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(os.environ),
-            start_new_session=True,
-        )
+        with _deaf_to_stops():
+            process = subprocess.Popen(  # noqa: ASYNC220, S603 - see above; no word of a caller's
+                _launched(program, limits),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=_environment(os.environ),
+                start_new_session=True,
+            )
         return cls(process, await _read(process.stdout), await _read(process.stderr), limits)
 
     @property
@@ -174,6 +175,19 @@ class LimitedProcess:
     async def _listen(self, complaint: asyncio.StreamReader) -> None:
         while chunk := await complaint.read(4096):
             self._complaint.append(chunk)
+
+
+@contextlib.contextmanager
+def _deaf_to_stops() -> Iterator[None]:
+    """What is started meanwhile never hears SIGTERM, from its first instant on.
+
+    BentoML's arbiter asks the children of a worker to stop too: when, is the worker's to say.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 async def _read(pipe: IO[bytes] | None) -> asyncio.StreamReader:

@@ -25,8 +25,6 @@ def main(words: list[str]) -> None:
     """Take the limits, then become the program."""
     parent, memory_bytes, cpu_seconds, program = int(words[0]), words[1], words[2], words[3:]
     _die_with(parent)
-    # BentoML's arbiter asks the children of a worker to stop too: when, is the worker's to say.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(_LOWEST_PRIORITY)
     if hasattr(os, "SCHED_IDLE"):

@@ -112,6 +112,13 @@ class TestBesideTheLoop:
         )
         assert await collected(process) == ([b"first\n", b"second\n"], Ended(0, b"", None))
 
+    async def test_is_not_ended_by_a_stop_not_even_in_its_first_instant(self) -> None:
+        for pause in (0.0, 0.002, 0.01, 0.05):
+            process = await LimitedProcess.start(python("print('all of it')"), AMPLE)
+            await asyncio.sleep(pause)
+            os.kill(process.pid, signal.SIGTERM)
+            assert await collected(process) == ([b"all of it\n"], Ended(0, b"", None))
+
     async def test_is_ended_at_its_time_limit(self) -> None:
         process = await LimitedProcess.start(
             python("import time; print('first'); time.sleep(600)"), Limits(2, 1024)
