@@ -6,15 +6,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stores.documents import Documents, MemoryDocuments
+from errors import StoreUnavailable
+from stores.documents import Document, Documents, MemoryDocuments
 from stores.redis_documents import RedisDocuments
 from stores.redis_link import RedisLink
 from stores.sqlite_documents import SqliteDocuments
 from tests.redis_server import new_book, shared_server
 
-__all__ = ["STORES", "ways_to_documents"]
+__all__ = ["STORES", "TroubledDocuments", "ways_to_documents"]
 
 STORES = ("memory", "sqlite", "redis")
+
+
+class TroubledDocuments(MemoryDocuments):
+    """A store that can be away."""
+
+    away = False
+
+    def read(self, name: str) -> Document:
+        if self.away:
+            raise StoreUnavailable("the store is away")
+        return super().read(name)
+
+    def write(self, name: str, body: bytes, *, expected: int) -> bool:
+        if self.away:
+            raise StoreUnavailable("the store is away")
+        return super().write(name, body, expected=expected)
 
 
 @contextmanager

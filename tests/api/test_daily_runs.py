@@ -12,31 +12,21 @@ from time import monotonic
 import pytest
 
 from api.daily_runs import DailyRuns, DailyWork
-from errors import StoreUnavailable
 from monitoring.schedule import Tick
-from stores.documents import Document, MemoryDocuments
 from stores.lease import Lease
 from tests.monitoring.ticking import Fixed
+from tests.shared_documents import TroubledDocuments
 
 pytestmark = pytest.mark.asyncio
 
 DUE = datetime(2026, 3, 2, 18, 5, tzinfo=UTC)
 
 
-class Troubled(MemoryDocuments):
-    away = False
-
-    def read(self, name: str) -> Document:
-        if self.away:
-            raise StoreUnavailable("the store is away")
-        return super().read(name)
-
-
 @dataclass
 class Desk:
     """Workers that share a store, and what they did."""
 
-    documents: Troubled = field(default_factory=Troubled)
+    documents: TroubledDocuments = field(default_factory=TroubledDocuments)
     now: datetime = DUE
     done: list[tuple[str, str]] = field(default_factory=list)
     schedule: Fixed = field(default_factory=lambda: Fixed(DUE))

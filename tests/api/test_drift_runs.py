@@ -16,16 +16,16 @@ import pytest_asyncio
 
 from api.drift_runs import DriftRuns
 from api.web import create_web
-from errors import Conflict, NotReady, StoreUnavailable
+from errors import Conflict, NotReady
 from monitoring.drift.records import DocumentDriftRecords
 from monitoring.drift_desk import DriftDesk
 from monitoring.limited_process import Limits
 from monitoring.observer import DriftChecked
-from stores.documents import Document, MemoryDocuments
 from stores.lease import Lease, Standing
 from tests.fakes import RecordingObserver
 from tests.integration.drift_jobs import LIMITS, desk
 from tests.monitoring.ticking import Fixed
+from tests.shared_documents import TroubledDocuments
 
 pytestmark = pytest.mark.asyncio
 
@@ -45,21 +45,12 @@ time.sleep(600)
 STUCK = "import time; time.sleep(600)"
 
 
-class Troubled(MemoryDocuments):
-    away = False
-
-    def read(self, name: str) -> Document:
-        if self.away:
-            raise StoreUnavailable("the store is away")
-        return super().read(name)
-
-
 @dataclass
 class Worker:
     """A worker whose job is a small program, and the jobs it began."""
 
     text: str = GOOD
-    documents: Troubled = field(default_factory=Troubled)
+    documents: TroubledDocuments = field(default_factory=TroubledDocuments)
     schedule: Fixed = field(default_factory=lambda: Fixed(JUST_NOW))
     holder: str = "one"
     begun: list[str] = field(default_factory=list)

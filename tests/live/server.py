@@ -174,3 +174,11 @@ def _free_port() -> int:
 def post(client: httpx.Client, path: str, **body: Any) -> httpx.Response:
     """POST a JSON body."""
     return client.post(path, json=body)
+
+
+def told(client: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
+    """What is answered to a JSON body that is accepted."""
+    answer = post(client, path, **body)
+    assert answer.status_code == 200, answer.text
+    content: dict[str, Any] = answer.json()
+    return content

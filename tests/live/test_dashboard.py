@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from api.access import digest_of
 from risk.gate import RULES
 from tests.live.browser import chromium, opened
-from tests.live.server import ALL_DAY, Server, post
+from tests.live.server import ALL_DAY, Server, told
 from tests.live.test_routes import CONFIDENT, ZEROS
 
 pytestmark = pytest.mark.live
@@ -59,13 +59,6 @@ def desk(running: Server) -> Server:
 
 def as_role(server: Server, role: str) -> httpx.Client:
     return server.client(Authorization=f"Bearer {KEYS[role]}")
-
-
-def told(client: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
-    answer = post(client, path, **body)
-    assert answer.status_code == 200, answer.text
-    content: dict[str, Any] = answer.json()
-    return content
 
 
 @contextmanager

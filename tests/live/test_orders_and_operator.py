@@ -17,7 +17,7 @@ import pytest
 from api.access import digest_of
 from benchmarks.observations import known_vectors
 from tests.live.program import usdcop
-from tests.live.server import ALL_DAY, Server, post
+from tests.live.server import ALL_DAY, Server, post, told
 from tests.live.test_routes import CONFIDENT, MODELS, ZEROS
 
 pytestmark = pytest.mark.live
@@ -64,13 +64,6 @@ def admin(desk: Server) -> Iterator[httpx.Client]:
 
 def as_role(server: Server, role: str) -> httpx.Client:
     return server.client(Authorization=f"Bearer {KEYS[role]}")
-
-
-def told(client: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
-    answer = post(client, path, **body)
-    assert answer.status_code == 200, answer.text
-    content: dict[str, Any] = answer.json()
-    return content
 
 
 def refused(client: httpx.Client, path: str, **body: Any) -> tuple[int, str, str]:

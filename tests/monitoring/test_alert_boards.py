@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import StoreError, StoreUnavailable
+from errors import StoreError
 from monitoring.alerts.board import Board, DeliveryState, Target
 from monitoring.alerts.board_json import encoded
 from monitoring.alerts.dispatcher import Dispatcher
@@ -18,7 +18,7 @@ from monitoring.alerts.episodes import observed
 from monitoring.alerts.outbox import claimed
 from monitoring.alerts.shared_board import BoardStore, HostBoard, SharedBoard
 from monitoring.observer import AlertAttempted
-from stores.documents import Document, MemoryDocuments
+from stores.documents import MemoryDocuments
 from stores.sqlite_documents import SqliteDocuments
 from tests.alerting import (
     HALTED,
@@ -32,26 +32,10 @@ from tests.alerting import (
     surroundings,
 )
 from tests.fakes import RecordingObserver
-from tests.shared_documents import STORES, ways_to_documents
+from tests.shared_documents import STORES, TroubledDocuments, ways_to_documents
 
 Make = Callable[[], BoardStore]
 OTHER = Target("bbbb", "2 (json)")
-
-
-class TroubledDocuments(MemoryDocuments):
-    """Documents that can be away."""
-
-    away = False
-
-    def read(self, name: str) -> Document:
-        if self.away:
-            raise StoreUnavailable("the store is away")
-        return super().read(name)
-
-    def write(self, name: str, body: bytes, *, expected: int) -> bool:
-        if self.away:
-            raise StoreUnavailable("the store is away")
-        return super().write(name, body, expected=expected)
 
 
 @pytest.fixture(params=STORES)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from config.settings import CalendarSettings, TradingHours
 from monitoring.schedule import SessionSchedule
 from risk.calendar import SessionCalendar
+from tests.monitoring.ticking import due_after
 
 ALL_DAY = TradingHours(
     start_hour=0, end_hour=23, end_minute=59, end_second=59, trading_days=(0, 1, 2, 3, 4, 5, 6)
@@ -22,16 +23,6 @@ def schedule(
     hours = hours or TradingHours()
     calendar = SessionCalendar(hours, CalendarSettings.model_validate(exceptions))
     return SessionSchedule(hours, calendar, minutes)
-
-
-def due_after(checks: SessionSchedule, after: datetime, count: int) -> list[str]:
-    found = []
-    for _ in range(count):
-        tick = checks.next_tick(after)
-        assert tick is not None
-        found.append(f"{tick.due:%m-%d %H:%M}")
-        after = tick.due
-    return found
 
 
 def test_a_session_is_checked_a_minute_after_each_of_its_hours_and_after_its_end() -> None:

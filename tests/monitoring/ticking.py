@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from monitoring.schedule import Tick
+from monitoring.schedule import Schedule, Tick
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -33,3 +33,14 @@ class Fixed:
 
     def latest_due(self, now: datetime) -> Tick | None:
         return next((Tick(at, at) for at in reversed(self.times) if at <= now), None)
+
+
+def due_after(schedule: Schedule, after: datetime, count: int) -> list[str]:
+    """When the next so many are due."""
+    found = []
+    for _ in range(count):
+        tick = schedule.next_tick(after)
+        assert tick is not None
+        found.append(f"{tick.due:%m-%d %H:%M}")
+        after = tick.due
+    return found

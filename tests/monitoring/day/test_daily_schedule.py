@@ -13,6 +13,7 @@ from monitoring.day.schedule import (
     session_of,
 )
 from risk.calendar import SessionCalendar
+from tests.monitoring.ticking import due_after
 
 HOURS = TradingHours()
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -24,16 +25,6 @@ def calendar(**exceptions: object) -> SessionCalendar:
 
 def schedule(edge: Edge, minutes: int, **exceptions: object) -> DailySchedule:
     return DailySchedule(HOURS, calendar(**exceptions), edge, timedelta(minutes=minutes))
-
-
-def due_after(daily: DailySchedule, after: datetime, count: int) -> list[str]:
-    found = []
-    for _ in range(count):
-        tick = daily.next_tick(after)
-        assert tick is not None
-        found.append(f"{tick.due:%m-%d %H:%M}")
-        after = tick.due
-    return found
 
 
 def test_a_look_before_the_session_is_due_once_on_each_day_that_has_one() -> None:
