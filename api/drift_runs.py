@@ -86,9 +86,11 @@ class DriftRuns:
 
         Raises:
             Conflict: one is running, here or elsewhere.
-            NotReady: it failed before it had a verdict.
+            NotReady: it failed before it had a verdict, or this worker is about to stop.
             StoreError: nobody knows whether one is running.
         """
+        if self._closed:
+            raise NotReady("the service is about to stop; ask again")
         until = monotonic() + _LONGEST_ANSWER
         tick = f"{MANUAL}{new_id}"
         claim = await asyncio.to_thread(self._desk.lease.claim, tick, resume=False)

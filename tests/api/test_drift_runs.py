@@ -227,6 +227,13 @@ class TestOnDemand:
         assert worker.runs.status()["running"] == "manual:7"
         await worker.runs.close()
 
+    async def test_none_is_begun_by_a_worker_that_is_closed(self) -> None:
+        worker = Worker()
+        await worker.runs.close()
+        with pytest.raises(NotReady, match="about to stop"):
+            await worker.runs.check_now("7")
+        assert worker.begun == []
+
     async def test_it_answers_in_time_that_it_is_running(self) -> None:
         worker = Worker(text=STUCK)
         begun = monotonic()
