@@ -14,11 +14,7 @@ from cli import usdcop
 from risk.ledger.sqlite import SqliteLedger
 from tests.alerting import Listener
 from tests.integration.running import SteppedClock, running
-
-ALL_DAYS = {
-    "MLOPS__CALENDAR__COUNTRIES": "[]",
-    "MLOPS__TRADING_HOURS__TRADING_DAYS": "[0, 1, 2, 3, 4, 5, 6]",
-}
+from tests.live.server import ALL_DAY
 
 
 @pytest.fixture
@@ -26,10 +22,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A ledger of one Monday morning, in the folder that the commands run in."""
     for name in ("MAX_DAILY_LOSS", "REDIS_HOST", "MLOPS_CONFIG_PATH"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in ALL_DAYS.items():
+    for name, value in ALL_DAY.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    with running(ALL_DAYS, ledger=SqliteLedger(tmp_path / "var" / "state.db")) as service:
+    with running(ALL_DAY, ledger=SqliteLedger(tmp_path / "var" / "state.db")) as service:
         service.decide(order_id="A")
         service.report("T1", -0.006, order_id="A")
         service.clock.advance(days=1)
@@ -171,9 +167,7 @@ def test_a_clock_that_is_behind_the_record_is_not_armed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = SteppedClock(datetime(2200, 1, 1, tzinfo=UTC))
-    with running(
-        ALL_DAYS, ledger=SqliteLedger(folder / "var" / "state.db"), clock=later
-    ) as service:
+    with running(ALL_DAY, ledger=SqliteLedger(folder / "var" / "state.db"), clock=later) as service:
         service.decide()
     told = json.loads(run("preflight", "--json").stdout)
     blocking = [check["name"] for check in told["checks"] if check["state"] == "not armed"]
