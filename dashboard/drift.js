@@ -12,21 +12,29 @@ export function renderDrift({ sections, you, now }) {
   const { check, next_run: next, enabled } = sections.drift;
   const [tone, headline] = check ? STATES[check.state] ?? ["warn", words(check.state)] : ["note", "No check yet"];
   setClass(byId("drift-state"), `headline ${tone}`);
-  setText(byId("drift-state"), headline + shareWords(check));
+  setText(byId("drift-state"), headline);
   renderWhen(check, enabled ? next : null, now);
-  keepList(byId("drift-reasons"), [...effects(sections.risk), ...(check?.reasons ?? [])], (reason) => reason,
-    () => make("li"), (item, reason) => setText(item, reason));
-  const suspects = [...(check?.suspects ?? [])].sort((one, other) => other.score - one.score);
+  const suspects = check?.suspects ?? [];
+  keepList(byId("drift-reasons"), [...effects(sections.risk), ...shareWords(check), ...otherReasons(check, suspects)],
+    (reason) => reason, () => make("li"), (item, reason) => setText(item, reason));
   keepList(byId("drift-suspects"), suspects, (suspect) => `${suspect.kind} ${suspect.name}`, makeSuspect, fillSuspect);
   const lacks = may(you?.role, "trader") ? null : `Needs the role trader; this key has the role ${you?.role}.`;
   allow(byId("drift-check"), lacks);
   setText(byId("drift-note"), lacks);
 }
 
+/** How many distributions drifted, while that alone is no reason for an alarm: then it is among the reasons. */
 function shareWords(check) {
-  if (check?.drifted_share === null || check?.drifted_share === undefined) return "";
-  return `: ${percent(check.drifted_share, { digits: 0, sign: false })} of ${check.features} features, `
-    + `alarm above ${percent(check.drift_threshold, { digits: 0, sign: false })}`;
+  const share = check?.drifted_share ?? null;
+  if (share === null || share > check.drift_threshold) return [];
+  return [`The distribution of ${percent(share, { digits: 0, sign: false })} of ${check.features} features drifted; `
+    + `above ${percent(check.drift_threshold, { digits: 0, sign: false })} that alone is an alarm.`];
+}
+
+/** Reasons that are not told with a suspect. */
+function otherReasons(check, suspects) {
+  const told = new Set(suspects.map((suspect) => `${suspect.name}: ${suspect.reason}`));
+  return (check?.reasons ?? []).filter((reason) => !told.has(reason));
 }
 
 function effects(risk) {

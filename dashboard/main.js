@@ -25,6 +25,7 @@ const NEEDS_ALL = new Set(["signal", "trading", "limits", "alerts", "decisions",
 
 const view = { sections: {}, about: null, you: null, now: Date.now(), lost: true };
 let faults = {};
+let unshown = {}; // panels that could not be drawn, and why
 let goodAt = {};
 let ahead = 0; // the service's clock before ours, milliseconds
 let toldAt = null;
@@ -104,23 +105,35 @@ function link(state, words) {
 }
 
 function render(changed) {
-  for (const [id, renderPanel] of Object.entries(PANELS)) {
+  for (const id of Object.keys(PANELS)) {
     const panel = byId(id);
     const names = panel.dataset.sections.split(" ");
     if (!names.some((name) => changed.has(name))) continue;
     const known = names.filter((name) => view.sections[name]);
-    if (NEEDS_ALL.has(id) ? known.length === names.length : known.includes(names[0])) renderPanel(view);
+    if (NEEDS_ALL.has(id) ? known.length === names.length : known.includes(names[0])) draw(id, view);
     showFault(panel, names);
   }
   title();
   tick();
 }
 
+/** One panel; whatever it cannot show takes no other with it. */
+function draw(id, shown) {
+  try {
+    PANELS[id](shown);
+    delete unshown[id];
+  } catch (error) {
+    if (unshown[id] !== error.message) console.error(`${id}: ${error.stack}`);
+    unshown[id] = error.message;
+  }
+}
+
 function showFault(panel, names) {
   const broken = names.find((name) => faults[name]);
-  panel.classList.toggle("stale", broken !== undefined);
+  const fault = faults[broken] ?? unshown[panel.id];
+  panel.classList.toggle("stale", fault !== undefined);
   let note = panel.querySelector(":scope > .fault");
-  if (broken === undefined) {
+  if (fault === undefined) {
     note?.remove();
     return;
   }
@@ -129,7 +142,7 @@ function showFault(panel, names) {
     panel.querySelector("h2").after(note);
   }
   const since = goodAt[broken] ? ` Figures below are of ${time(goodAt[broken], view.now)}.` : "";
-  setText(note, `Cannot be read now: ${faults[broken]}.${since}`);
+  setText(note, broken ? `Cannot be read now: ${fault}.${since}` : `Cannot be shown whole: ${fault}. What is below may be old.`);
 }
 
 function title() {
@@ -164,7 +177,7 @@ function tick() {
   if (view.lost && toldAt !== null) {
     setText(byId("stale-age"), `What is shown is of ${time(toldAt, now)} ${zoneName()}, ${duration(now - toldAt)} old.`);
   }
-  if (view.sections.decisions) renderSignal({ ...view, now });
+  if (view.sections.decisions) draw("signal", { ...view, now });
 }
 
 prepareTheme();

@@ -93,12 +93,13 @@ def decision(start: int, vector: np.ndarray, index: int) -> Draft:
     return recorded_decision(request, at, f"d-{start}", SIGNALS[index % 3])
 
 
-def break_the_last_rows(settings: Settings, name: str) -> None:
-    """The last session again, with a feature a hundred times too large; later decisions hold."""
+def break_the_last_rows(settings: Settings, **factors: float) -> None:
+    """The last session again, with features so many times too large; later decisions hold."""
     ledger = open_ledger(settings, create=False)
     last = sessions()[-1]
     matrix = last.matrix.copy()
-    matrix[:, NAMES.index(name)] *= 100
+    for name, factor in factors.items():
+        matrix[:, NAMES.index(name)] *= factor
     drafts = [
         decision(int(start), vector, 0)._replace(event_id=f"again-{start}")
         for start, vector in zip(last.starts, matrix, strict=True)
@@ -120,7 +121,7 @@ def test_a_clean_session_is_published_as_that(checks: DriftChecks) -> None:
 def test_a_broken_feature_is_an_alarm_on_record_until_a_clean_check(
     settings: Settings, checks: DriftChecks
 ) -> None:
-    break_the_last_rows(settings, "rsi_14")
+    break_the_last_rows(settings, rsi_14=100.0)
     checked, entry = checks.judge(tick(NOW))
     alarmed = checks.act.ledger.head().state
     later = opened_at(settings, NOW + timedelta(minutes=1))
@@ -175,7 +176,7 @@ def put_right(settings: Settings) -> None:
 def test_the_same_check_twice_is_one_entry_and_one_event(
     settings: Settings, checks: DriftChecks
 ) -> None:
-    break_the_last_rows(settings, "rsi_14")
+    break_the_last_rows(settings, rsi_14=100.0)
     checks.judge(tick(NOW))
     sequence = checks.act.ledger.head().sequence
     checks.judge(tick(NOW))
@@ -209,7 +210,7 @@ def test_a_damaged_digest_is_made_again(checks: DriftChecks, body: bytes) -> Non
 def test_a_day_with_a_broken_feature_is_no_reference(
     settings: Settings, checks: DriftChecks
 ) -> None:
-    break_the_last_rows(settings, "rsi_14")
+    break_the_last_rows(settings, rsi_14=100.0)
     checks.judge("any")
 
     known = decoded_record(json.loads(checks.documents.read("drift:record").body))
