@@ -75,14 +75,7 @@ def run_limited(program: Sequence[str], limits: Limits, *, given: bytes = b"") -
         limits: see there.
         given: what it reads on its standard input.
     """
-    with subprocess.Popen(  # noqa: S603 - no shell, and no word comes from a caller
-        _launched(program, limits),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=_environment(os.environ),
-        start_new_session=True,
-    ) as process:
+    with _started(program, limits, subprocess.PIPE) as process:
         try:
             output, complaint = process.communicate(given, timeout=limits.seconds)
         except subprocess.TimeoutExpired:
@@ -121,14 +114,7 @@ class LimitedProcess:
         # Not the event loop's own way: uvloop forks, which copies the tables of all memory, and
         # 250 MB of it make every request wait for 10 ms. Python's shares them until it executes.
         with _deaf_to_stops():
-            process = subprocess.Popen(  # noqa: ASYNC220, S603 - see above; no word of a caller's
-                _launched(program, limits),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=_environment(os.environ),
-                start_new_session=True,
-            )
+            process = _started(program, limits, subprocess.DEVNULL)
         return cls(process, await _read(process.stdout), await _read(process.stderr), limits)
 
     @property
@@ -195,6 +181,18 @@ async def _read(pipe: IO[bytes] | None) -> asyncio.StreamReader:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     return reader
+
+
+def _started(program: Sequence[str], limits: Limits, given: int) -> subprocess.Popen[bytes]:
+    """Its process, in a session of its own; `given` is its standard input."""
+    return subprocess.Popen(  # noqa: S603 - no shell, and no word comes from a caller
+        _launched(program, limits),
+        stdin=given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(os.environ),
+        start_new_session=True,
+    )
 
 
 def _launched(program: Sequence[str], limits: Limits) -> list[str]:

@@ -14,10 +14,10 @@ from time import monotonic, sleep
 import pytest
 
 from errors import StoreCorrupt, StoreUnavailable
-from stores.documents import Document, Documents, MemoryDocuments
+from stores.documents import Documents
 from stores.lease import Claim, Lease, Standing
 from stores.sqlite_documents import SqliteDocuments
-from tests.shared_documents import STORES, ways_to_documents
+from tests.shared_documents import STORES, TroubledDocuments, ways_to_documents
 
 SECONDS = 10.0
 Make = Callable[[], Documents]
@@ -196,15 +196,8 @@ class TestEveryStore:
             lease_of("one").claim("9:00")
 
 
-class Flaky(MemoryDocuments):
+class Flaky(TroubledDocuments):
     """Documents that can be away, or forget."""
-
-    away = False
-
-    def read(self, name: str) -> Document:
-        if self.away:
-            raise StoreUnavailable("away")
-        return super().read(name)
 
     def lose(self) -> None:
         self._documents.clear()
