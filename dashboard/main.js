@@ -21,7 +21,7 @@ const PANELS = {
   signal: renderSignal, trading: renderTrading, gate: renderGate, limits: renderLimits, day: renderDay,
   alerts: renderAlerts, decisions: renderDecisions, drift: renderDrift, models: renderModels, health: renderHealth,
 };
-const NEEDS_ALL = new Set(["signal", "trading", "limits", "alerts", "decisions", "models", "health"]);
+const NEEDS_ALL = new Set(["trading", "limits", "alerts", "decisions", "models", "health"]);
 
 const view = { sections: {}, about: null, you: null, now: Date.now(), lost: true };
 let faults = {};

@@ -9,12 +9,12 @@ export function renderSignal({ sections, about, now }) {
   const decision = sections.decisions.newest;
   if (decision === null) return;
   const big = byId("signal-big");
-  setClass(big, `big ${decision.signal.toLowerCase()}`);
+  const [tone, verdict] = verdictOf(decision, sections.risk, now);
+  setClass(big, `big ${decision.approved && tone !== "good" ? "past" : decision.signal.toLowerCase()}`);
   if (big.dataset.signal !== decision.signal) {
     big.dataset.signal = decision.signal;
     big.replaceChildren(make("span", { class: "mark", "aria-hidden": "true" }, markOf(decision.signal)), decision.signal);
   }
-  const [tone, verdict] = verdictOf(decision, now);
   setClass(byId("signal-verdict"), `verdict ${tone}`);
   setText(byId("signal-verdict"), verdict);
   setText(byId("signal-why"), localised(decision.reasons.filter((reason) => reason !== "the models say HOLD").join(" \u00b7 "), now));
@@ -27,11 +27,13 @@ export function renderSignal({ sections, about, now }) {
 }
 
 /** A tone, and in words what the signal is good for now. */
-function verdictOf(decision, now) {
+function verdictOf(decision, risk, now) {
   if (decision.approved) {
     const size = decision.position_recommendation;
     const until = `${time(decision.valid_until, now)} ${zoneName()}`;
     if (Date.parse(decision.valid_until) < now) return ["past", `Was approved; no longer valid since ${until}`];
+    const stopped = stoppedBy(decision, risk);
+    if (stopped) return ["bad", `Was approved; ${stopped} now`];
     const kind = decision.reduces ? "Exit" : decision.probe ? "Probe" : "Entry";
     return ["good", `${kind} approved: ${percent(size.position_size_percent, { sign: false })} of capital, `
       + `${dollars(size.position_size_usd, { sign: false })}, until ${until}`];
@@ -41,6 +43,14 @@ function verdictOf(decision, now) {
   if (decision.risk_status === "HOLD_SIGNAL") return ["note", "The models say HOLD"];
   if (decision.raw_signal === decision.signal) return ["bad", words(decision.risk_status)];
   return ["bad", `${signalWords(decision.raw_signal)} refused: ${words(decision.risk_status)}`];
+}
+
+/** What has stopped an approved decision after it was made; an operator or the breaker may. */
+function stoppedBy(decision, risk) {
+  if (risk?.operator.mode === "HALTED") return "trading is halted";
+  if (decision.reduces) return null;
+  if (risk?.operator.mode === "REDUCING") return "only exits pass";
+  return risk?.breaker.state === "OPEN" ? "the breaker is open" : null;
 }
 
 function renderWhen(decision, about, now) {

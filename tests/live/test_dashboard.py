@@ -122,6 +122,8 @@ def test_what_happens_elsewhere_appears_without_a_reload_and_without_asking(
         assert key == decision["decision_id"]
         told(trader, "/v1/risk/halt", reason="news")
         expect(page.locator("#trading-big")).to_contain_text("Halted")
+        expect(page.locator("#signal-verdict")).to_have_text("Was approved; trading is halted now")
+        expect(page.locator("#signal-big")).to_have_class("big past")
         expect(page.locator("#state-operator")).to_contain_text("by trader-key since")
         expect(page.locator("#announce")).to_have_text("Operator: halted.")
         told(trader, "/v1/risk/trade-result", trade_id=new("trade"), pnl=-500, pnl_percent=-0.005)
@@ -150,7 +152,12 @@ def test_a_refused_buy_is_shown_as_hold_with_what_the_models_said(
 
 def test_a_tripped_breaker_is_said_with_its_causes(browser: Browser, desk: Server) -> None:
     with page_of(browser, desk, "viewer") as page, as_role(desk, "trader") as trader:
+        told(trader, "/v1/inference", observation=CONFIDENT)
+        expect(page.locator("#signal-verdict")).to_contain_text("Entry approved")
         told(trader, "/v1/risk/trade-result", trade_id=new("trade"), pnl=-2500, pnl_percent=-0.025)
+        expect(page.locator("#signal-verdict")).to_have_text(
+            "Was approved; the breaker is open now"
+        )
         expect(page.locator("#trading-big")).to_contain_text("Breaker open")
         expect(page.locator("#state-breaker")).to_contain_text(
             f"Daily loss {MINUS}2.50% of {MINUS}2.00%"
