@@ -6,7 +6,9 @@ import json
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -121,9 +123,7 @@ def test_under_load_callers_are_answered_until_they_are_refused_and_all_is_on_re
     with service_on(store, tmp_path, variables=draining) as server:
         router = asyncio.run(driven(server))
     assert len(router.seconds) > 50
-    # These callers do not look at /readyz: a connection that the system has taken, and the service
-    # not yet, is reset in the moment in which the service closes its socket.
-    assert all("Refused" in line or "Reset" in line for line in router.failed), router.failed
+    assert all("Refused" in line for line in router.failed), router.failed
     assert router.journal.violations == []
     with closing(store.opened()) as ledger:
         assert_on_record_once(ledger, router.journal)
@@ -167,6 +167,56 @@ def test_a_service_that_drains_is_not_ready_and_answers_on_however_often_it_is_a
             time.sleep(0.05)
         assert refused > 0
         assert server.process.wait() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whoever_connects_in_the_moment_of_a_stop_is_answered_or_refused_and_never_reset(
+    workers: int, tmp_path: Path
+) -> None:
+    variables = {**ALL_DAY, "BENTOML_CONFIG_OPTIONS": f"services.usdcop.workers={workers}"}
+    told: Counter[str] = Counter()
+
+    def ask_again_and_again(server: Server) -> None:
+        while server.process.poll() is None:
+            try:
+                with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+                    connection.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                    told[connection.recv(12).decode()] += 1
+            except ConnectionRefusedError:
+                told["refused"] += 1
+                time.sleep(0.002)
+
+    with Server(tmp_path, variables) as server, ThreadPoolExecutor(8) as callers:
+        until(lambda: server.log.read_text().count("startup hook: settle") == 2 * workers)
+        asking = [callers.submit(ask_again_and_again, server) for _ in range(8)]
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        for each in asking:
+            each.result()
+        assert server.process.wait() == 0
+    assert set(told) == {"HTTP/1.1 200", "refused"}, told
+
+
+def test_a_connection_that_begins_before_a_stop_may_ask_after_it(tmp_path: Path) -> None:
+    with Server(tmp_path, ALL_DAY) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            time.sleep(0.2)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.4)
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        assert server.process.wait(20) == 0
+
+
+def test_a_connection_that_asks_nothing_keeps_no_stop_waiting(tmp_path: Path) -> None:
+    with (
+        Server(tmp_path, ALL_DAY) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection,
+    ):
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+        assert connection.recv(1) == b""
 
 
 def test_a_drift_check_that_a_stop_breaks_off_is_made_by_another_service(tmp_path: Path) -> None:
