@@ -35,6 +35,7 @@ from api.drift_runs import DriftRuns
 from api.guard import App, Guard
 from api.halts import watch_halt_file
 from api.handlers import Handlers
+from api.heads import bound_heads, running_server
 from api.live import LiveFeed
 from api.live_sections import LiveSections
 from api.market_handlers import MarketHandlers
@@ -204,7 +205,10 @@ class DecisionService:
     @bentoml.on_startup
     async def settle(self) -> None:
         """Watch the arbiter, and take what was loaded out of the garbage collector's sight."""
-        self.drain.watch()
+        server = running_server()
+        if server is not None:
+            bound_heads(server)
+            self.drain.watch(server)
         self.watches = [
             asyncio.create_task(stop_when_orphaned(os.getppid(), self.drain.stop_now)),
             asyncio.create_task(watch_halt_file(self.handlers.obey_halt_file)),

@@ -55,19 +55,14 @@ class Drain:
         self._closing: asyncio.Task[None] | None = None
         self.begun = False
 
-    def watch(self) -> None:
-        """Take signals over from uvicorn. Called on its event loop, once it has begun to serve.
-
-        Where no uvicorn handles it, as in a test, nothing changes.
-        """
-        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        if isinstance(server, uvicorn.Server):
-            self._server = server
-            # BentoML's arbiter would wait for a day.
-            server.config.timeout_graceful_shutdown = _MOST_UNDER_WAY_SECONDS
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGTERM, self._asked)
-            loop.add_signal_handler(signal.SIGINT, self.stop_now)
+    def watch(self, server: uvicorn.Server) -> None:
+        """Take signals over from uvicorn. Called on its event loop, before it serves."""
+        self._server = server
+        # BentoML's arbiter would wait for a day.
+        server.config.timeout_graceful_shutdown = _MOST_UNDER_WAY_SECONDS
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._asked)
+        loop.add_signal_handler(signal.SIGINT, self.stop_now)
 
     def stop_now(self) -> None:
         """Stop without a drain, as for Ctrl-C."""

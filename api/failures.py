@@ -54,6 +54,7 @@ CODES: Mapping[int, str] = MappingProxyType(
         413: "too_large",
         415: "unsupported_media_type",
         429: "overloaded",
+        431: "head_too_large",
         500: "internal_error",
         503: "not_ready",
         504: "timeout",
