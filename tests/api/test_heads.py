@@ -30,8 +30,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(BoundedHeads, "head_seconds", 0.5)
+def port() -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(echo, lifespan="off", log_config=None))
     server.config.load()
@@ -41,6 +40,12 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     yield listener.getsockname()[1]
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head is due in half a second."""
+    monkeypatch.setattr(BoundedHeads, "head_seconds", 0.5)
 
 
 def connected(port: int) -> socket.socket:
@@ -125,6 +130,7 @@ def test_what_is_not_http_is_refused_in_the_shape_of_every_error(port: int) -> N
     assert json.loads(body)["error"]["code"] == "invalid_request"
 
 
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost", b"\r\n\r\n"])
 def test_a_connection_whose_first_head_does_not_come_is_closed(port: int, begun: bytes) -> None:
     with closing(connected(port)) as connection:
@@ -132,6 +138,7 @@ def test_a_connection_whose_first_head_does_not_come_is_closed(port: int, begun:
         assert heard(connection) == (0, "", b"")
 
 
+@pytest.mark.usefixtures("soon")
 def test_a_later_head_that_does_not_come_to_its_end_is_closed_too(port: int) -> None:
     with closing(connected(port)) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHo")
@@ -139,6 +146,7 @@ def test_a_later_head_that_does_not_come_to_its_end_is_closed_too(port: int) -> 
     assert (status, content) == (200, b"0")
 
 
+@pytest.mark.usefixtures("soon")
 def test_drops_of_a_head_do_not_hold_it_open(port: int) -> None:
     with closing(connected(port)) as connection:
         assert sent_until_closed(connection, b"X", pause=0.05) < 200
@@ -153,6 +161,7 @@ def sent_until_closed(connection: socket.socket, piece: bytes, *, pause: float) 
     return sent
 
 
+@pytest.mark.usefixtures("soon")
 def test_a_body_may_take_longer_than_a_head(port: int) -> None:
     with closing(connected(port)) as connection:
         connection.sendall(head(0, "Content-Length: 2"))
