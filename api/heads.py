@@ -23,6 +23,9 @@ MAX_HEAD_BYTES: Final = 32 * 1024
 
 _HEAD_SECONDS: Final = 10.0
 
+_UNHEARD_BYTES: Final = 1024 * 1024
+"""What a caller that is refused may go on sending: it would be reset, and not read its answer."""
+
 _TOO_LARGE = Failure(431, f"request line and headers are larger than {MAX_HEAD_BYTES} bytes")
 _NOT_HTTP = Failure(400, "this is no request of HTTP/1.1")
 
@@ -44,6 +47,7 @@ class BoundedHeads(HttpToolsProtocol):
     _within_head = True
     _bytes_since_head_began = 0
     _head_due: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a first head."""
@@ -53,8 +57,12 @@ class BoundedHeads(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; a head that they do not end has bounds of its own."""
         self._bytes_since_head_began += len(data)
+        if self._refused:
+            if self._bytes_since_head_began > _UNHEARD_BYTES:
+                self.transport.close()
+            return
         super().data_received(data)
-        if self._within_head and not self.transport.is_closing():
+        if self._within_head and not self._refused:
             if self._bytes_since_head_began > MAX_HEAD_BYTES:
                 self._refuse(_TOO_LARGE)
             elif self._head_due is None:
@@ -81,7 +89,7 @@ class BoundedHeads(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words
         """Answer what the parser refused."""
-        if not self.transport.is_closing():
+        if not self._refused:
             self._refuse(_NOT_HTTP)
 
     def _expect_head(self) -> None:
@@ -102,8 +110,15 @@ class BoundedHeads(HttpToolsProtocol):
             "x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
             "connection: close\r\n\r\n"
         )
+        self._refused = True
         self.transport.write(head.encode() + failure.body)
-        self.transport.close()
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self._head_is_whole()
+        self._expect_head()  # or the end of what will not be heard
 
 
 def bound_heads(server: uvicorn.Server) -> None:

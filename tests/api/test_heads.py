@@ -116,6 +116,13 @@ def test_a_head_without_an_end_is_refused_too(port: int) -> None:
         assert heard(connection)[0] == 431
 
 
+def test_whoever_is_refused_may_end_what_it_sends_and_reads_why(port: int) -> None:
+    for _ in range(20):
+        with closing(connected(port)) as connection:
+            connection.sendall(head(900_000))
+            assert heard(connection)[0] == 431
+
+
 def test_a_head_without_an_end_is_not_read_to_its_end(port: int) -> None:
     with closing(connected(port)) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX-Endless: ")
