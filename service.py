@@ -35,7 +35,7 @@ from api.drift_runs import DriftRuns
 from api.guard import App, Guard
 from api.halts import watch_halt_file
 from api.handlers import Handlers
-from api.heads import bound_heads, running_server
+from api.heads import bound_heads
 from api.live import LiveFeed
 from api.live_sections import LiveSections
 from api.market_handlers import MarketHandlers
@@ -65,6 +65,7 @@ from api.messages import (
 )
 from api.orphan import stop_when_orphaned
 from api.routes import post_routes
+from api.running_server import running_server
 from api.turns import Turns
 from api.web import create_web
 from application import Application

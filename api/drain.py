@@ -4,7 +4,8 @@ uvicorn stops at once when it is told to: it closes the connections that are idl
 and a request that was on its way over one of them gets no answer. So SIGTERM begins a drain.
 While it lasts `/readyz` is 503, so that balancers send nothing new, and every answer says
 `Connection: close`, so that a caller makes its next connection elsewhere. Only then uvicorn is
-told. A second SIGTERM ends the drain.
+told, once no connection can begin any more and what has begun was heard: so that none is reset. A
+second SIGTERM ends the drain.
 """
 
 from __future__ import annotations
@@ -162,8 +163,9 @@ def _end_listening(server: uvicorn.Server, *, for_all: bool) -> list[socket.sock
         The connections that had begun and that nobody had accepted: they would be reset now.
     """
     waiting: list[socket.socket] = []
-    same = [os.dup(each.fileno()) for known in server.servers for each in known.sockets]
-    for listening in server.servers:
+    servers = getattr(server, "servers", ())  # it has none yet while it starts
+    same = [os.dup(each.fileno()) for known in servers for each in known.sockets]
+    for listening in servers:
         listening.close()
     for number in same:
         with socket.socket(fileno=number) as listener, suppress(OSError):

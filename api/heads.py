@@ -7,7 +7,6 @@ header would fill the memory, and connections that ask nothing would use up the 
 from __future__ import annotations
 
 import asyncio
-import signal
 from http import HTTPStatus
 from typing import Final
 
@@ -16,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.failures import Failure
 
-__all__ = ["MAX_HEAD_BYTES", "BoundedHeads", "bound_heads", "running_server"]
+__all__ = ["MAX_HEAD_BYTES", "BoundedHeads", "bound_heads"]
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 """Request line and headers together; the largest that this service needs has some 500 bytes."""
@@ -70,7 +69,7 @@ class BoundedHeads(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing any more."""
-        self._head_is_whole()
+        self._expect_no_head()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -80,7 +79,7 @@ class BoundedHeads(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the request begin, if its head is no larger than it may be."""
-        self._head_is_whole()
+        self._expect_no_head()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
@@ -95,7 +94,7 @@ class BoundedHeads(HttpToolsProtocol):
     def _expect_head(self) -> None:
         self._head_due = self.loop.call_later(self.head_seconds, self.transport.close)
 
-    def _head_is_whole(self) -> None:
+    def _expect_no_head(self) -> None:
         self._within_head = False
         if self._head_due is not None:
             self._head_due.cancel()
@@ -117,7 +116,7 @@ class BoundedHeads(HttpToolsProtocol):
             self.transport.close()
             return
         self.transport.write_eof()
-        self._head_is_whole()
+        self._expect_no_head()
         self._expect_head()  # or the end of what will not be heard
 
 
@@ -128,12 +127,3 @@ def bound_heads(server: uvicorn.Server) -> None:
     """
     if server.config.http_protocol_class is HttpToolsProtocol:
         server.config.http_protocol_class = BoundedHeads
-
-
-def running_server() -> uvicorn.Server | None:
-    """The uvicorn that serves in this process; None where another one does, as in a test.
-
-    It is known by its handler of SIGTERM, so ask before that is taken over.
-    """
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return server if isinstance(server, uvicorn.Server) else None
